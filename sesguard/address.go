@@ -1,0 +1,372 @@
+package sesguard
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+// Limits of an address. The sum is 254 because a path in MAIL or RCPT has at
+// most 256 octets with its angle brackets.
+const (
+	maxLocal  = 64  // RFC 5321 §4.5.3.1.1
+	maxDomain = 253 // RFC 1035 §2.3.4, written out
+	maxLabel  = 63  // RFC 1035 §2.3.4
+	maxAddr   = 254 // RFC 5321 §4.5.3.1.3
+)
+
+// An Address is one mailbox: a display name, which may be empty, and an
+// address. Its fields hold plain text; the encodings of the wire are added by
+// String and Addr. The zero value is no address.
+type Address struct {
+	Name   string // display name, decoded; any Unicode text without control characters
+	Local  string // what stands before the @, without quotes
+	Domain string // what stands after it, in ASCII: a Unicode domain is in Punycode
+}
+
+// ParseAddress reads one address in a form that SES takes:
+//
+//	user@example.com
+//	<user@example.com>
+//	Jo Public <user@example.com>
+//	"Public, Jo" <user@example.com>
+//	=?utf-8?q?J=C3=BCrgen?= <user@example.com>
+//	Jürgen <user@bücher.example>
+//
+// The error is an *AddressError, and errors.Is finds
+// [seserrors.IllegalAddress] or [seserrors.NonASCIIAddress] in it.
+//
+// A domain with Unicode letters becomes Punycode as UTS #46 says
+// (non-transitional, as browsers do), with the length checks of the DNS. A
+// domain that is in Punycode already must be valid and is written in lower
+// case. Any other ASCII domain keeps its letter case, because SES compares
+// verified email addresses with regard to case. Letters, digits and hyphens
+// are taken, no underscore and no final dot, which SES refuses. A domain
+// without a dot is taken, as in RFC 5321; one whose last label is all digits
+// is not (RFC 3696 §2).
+//
+// The local part is ASCII: SES takes neither Unicode nor Punycode there, and
+// an encoded-word in it is a trick. Quotes around it are taken when they only
+// protect dots ("a..b"@example.com, as some Japanese carriers gave out). What
+// RFC 5322 allows beyond that is refused although SES's parser lets part of it
+// through, since no ordinary mailbox needs it and it is what injections are
+// made of: other quoted local parts, address literals (user@[192.0.2.1]),
+// comments, groups, source routes. So are white space around the address,
+// control characters anywhere, and the bidirectional controls in a name that
+// can make the reader see another address.
+//
+// Every address that ParseAddress takes is read alike by net/mail.
+// A plain ASCII address costs no allocation.
+func ParseAddress(s string) (Address, error) {
+	a, _, err := parseMailbox(s)
+	return a, err
+}
+
+// Addr returns the address without its name, as it stands in the envelope:
+// the local part is quoted if it needs to be. For an Address that ParseAddress
+// could not have returned it is "".
+func (a Address) Addr() string {
+	if !validLocal(a.Local) || !validDomain(a.Domain) || len(a.Local)+1+len(a.Domain) > maxAddr {
+		return ""
+	}
+	if isDotAtom(a.Local) {
+		return a.Local + "@" + a.Domain
+	}
+	return `"` + a.Local + `"@` + a.Domain
+}
+
+// String returns the address as it stands in a header: the bare address, or
+// the name and the address in angle brackets. An ASCII name is quoted when it
+// must be. Any other name, and one that only looks like an encoded-word,
+// becomes encoded-words (RFC 2047) of at most 75 characters. They are parted
+// by spaces; only a text of more than 900 characters is folded over lines.
+// For an Address that ParseAddress could not have returned it is "".
+func (a Address) String() string {
+	addr := a.Addr()
+	if a.Name == "" || addr == "" {
+		return addr
+	}
+	f := folder{max: 900}
+	f.mailbox(strings.ToValidUTF8(a.Name, "\uFFFD"), addr)
+	return string(f.buf)
+}
+
+// An AddressError says why a text is not an address that SES takes.
+type AddressError struct {
+	Input  string // the text, cut short and made printable
+	Reason string // what is wrong, in words
+	Offset int    // the octet of the whole text at which it was found
+
+	slug seserrors.Reason
+}
+
+// Error holds the text and what is wrong with it.
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("address %q: %s (at octet %d)", e.Input, e.Reason, e.Offset)
+}
+
+// Unwrap returns [seserrors.IllegalAddress] or [seserrors.NonASCIIAddress].
+func (e *AddressError) Unwrap() error { return e.slug }
+
+// A flaw is what an AddressError says, before the text is known.
+type flaw struct {
+	at   int
+	text string
+	slug seserrors.Reason
+}
+
+func illegal(at int, text string) *flaw { return &flaw{at, text, seserrors.IllegalAddress} }
+
+func (f *flaw) in(s string) *AddressError {
+	return &AddressError{Input: brief(s), Reason: f.text, Offset: f.at, slug: f.slug}
+}
+
+// parseMailbox is ParseAddress that also returns the bare address, without a
+// copy where the text holds it.
+func parseMailbox(s string) (Address, string, error) {
+	if n := scanLocal(s); 0 < n && n <= maxLocal && n < len(s) && s[n] == '@' && n+1+plainDomain(s[n+1:]) == len(s) {
+		if a := (Address{Local: s[:n], Domain: s[n+1:]}); len(s) <= maxAddr && !trickyLocal(a.Local) {
+			return a, s, nil
+		}
+	}
+	a, f := readMailbox(s)
+	if f != nil {
+		return Address{}, "", f.in(s)
+	}
+	return a, a.Addr(), nil
+}
+
+// readMailbox reads every form, and finds the flaw.
+func readMailbox(s string) (Address, *flaw) {
+	if f := checkText(s); f != nil {
+		return Address{}, f
+	}
+	if !strings.ContainsAny(s, "<>") {
+		return readSpec(s, 0)
+	}
+	name, n, f := readPhrase(s)
+	switch {
+	case f != nil:
+		return Address{}, f
+	case n == len(s):
+		return Address{}, illegal(n, "a '<' is missing before the address")
+	case s[len(s)-1] != '>':
+		return Address{}, illegal(len(s), "the address must end with '>' and nothing may follow it")
+	}
+	a, f := readSpec(s[n+1:len(s)-1], n+1)
+	a.Name = name
+	return a, f
+}
+
+// checkText refuses what has no place in any part of an address.
+func checkText(s string) *flaw {
+	if s == "" {
+		return illegal(0, "it is empty")
+	}
+	if s[0] == ' ' || s[len(s)-1] == ' ' {
+		return illegal(0, "it begins or ends with a space: trim it")
+	}
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			return illegal(i, "it is not valid UTF-8")
+		case isControl(r):
+			return illegal(i, fmt.Sprintf("it holds the control character %U", r))
+		case isBidiControl(r):
+			return illegal(i, fmt.Sprintf("it holds the bidirectional control %U", r))
+		}
+	}
+	return nil
+}
+
+// isControl reports C0 and C1 controls, DEL, and the two Unicode line breaks.
+func isControl(r rune) bool {
+	return r < ' ' || 0x7f <= r && r <= 0x9f || r == 0x2028 || r == 0x2029
+}
+
+// isBidiControl reports the embeddings, overrides and isolates, which reorder
+// the text beside them. The marks U+200E, U+200F and U+061C are fine.
+func isBidiControl(r rune) bool {
+	return 0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069
+}
+
+// readSpec reads local@domain. Offsets count from at.
+func readSpec(s string, at int) (Address, *flaw) {
+	local, n, f := readLocal(s, at)
+	if f != nil {
+		return Address{}, f
+	}
+	domain, f := readDomain(s[n+1:], at+n+1)
+	if f == nil && len(local)+1+len(domain) > maxAddr {
+		f = illegal(at, "it is longer than 254 octets")
+	}
+	return Address{Local: local, Domain: domain}, f
+}
+
+// readLocal returns the local part and the index of the @ behind it.
+func readLocal(s string, at int) (string, int, *flaw) {
+	local, n := s, 0
+	if strings.HasPrefix(s, `"`) {
+		end := strings.IndexByte(s[1:], '"') + 1
+		if end == 0 {
+			return "", 0, illegal(at, "the quote is not closed")
+		}
+		local, n = s[1:end], end+1
+		if i := strings.IndexFunc(local, func(r rune) bool { return !isAtext(r) && r != '.' }); i >= 0 {
+			return "", 0, illegal(at+1+i, "a quoted local part may hold only letters, digits, dots and !#$%&'*+-/=?^_`{|}~")
+		}
+	} else {
+		n = scanLocal(s)
+		local = s[:n]
+	}
+	if n == len(s) || s[n] != '@' {
+		return "", 0, localFlaw(s, n, at)
+	}
+	switch {
+	case local == "":
+		return "", 0, illegal(at, "the part before the @ is missing")
+	case len(local) > maxLocal:
+		return "", 0, illegal(at, "the part before the @ is longer than 64 octets")
+	case trickyLocal(local):
+		return "", 0, &flaw{at, "Punycode or an encoded-word stands before the @, where SES allows neither", seserrors.NonASCIIAddress}
+	}
+	return local, n, nil
+}
+
+// localFlaw says why the local part ends at s[n], which is not its @.
+func localFlaw(s string, n, at int) *flaw {
+	if n == len(s) {
+		return illegal(at+n, "there is no @ in it")
+	}
+	what := "a character stands before the @ that is not allowed there"
+	switch c := s[n]; {
+	case c >= utf8.RuneSelf:
+		return &flaw{at + n, "the part before the @ is not ASCII, which SES does not take", seserrors.NonASCIIAddress}
+	case c == '.':
+		what = "a dot stands at an end of the local part, or beside another dot"
+	case c == ' ':
+		what = "a space stands in the address"
+	case c == ',' || c == ';':
+		what = "it holds more than one address: give each its own entry"
+	case c == '(':
+		what = "comments are not taken"
+	case c == ':':
+		what = "groups are not taken"
+	case c == '"':
+		what = "quotes must enclose the whole local part"
+	}
+	return illegal(at+n, what)
+}
+
+// trickyLocal reports a local part that a careless reader may decode to
+// another one.
+func trickyLocal(s string) bool {
+	if hasACEPrefix(s) {
+		return true
+	}
+	_, rest, found := strings.Cut(s, "=?")
+	return found && strings.Contains(rest, "?=")
+}
+
+// readPhrase reads the display name before '<' and returns it, decoded, with
+// the index of the '<'.
+func readPhrase(s string) (string, int, *flaw) {
+	var name strings.Builder
+	encoded := false // the word before this one was an encoded-word
+	for i := 0; i < len(s); {
+		if s[i] == ' ' {
+			i++
+			continue
+		}
+		if s[i] == '<' {
+			return checkName(name.String(), i)
+		}
+		word, n, isEncoded, f := readWord(s[i:], i)
+		if f != nil {
+			return "", 0, f
+		}
+		if i > 0 && !(encoded && isEncoded) {
+			name.WriteByte(' ')
+		}
+		name.WriteString(word)
+		i, encoded = i+n, isEncoded
+	}
+	return "", len(s), nil
+}
+
+// checkName looks at the decoded name: an encoded-word may have hidden
+// anything.
+func checkName(name string, at int) (string, int, *flaw) {
+	if !utf8.ValidString(name) {
+		return "", 0, illegal(0, "the encoded name is not valid UTF-8")
+	}
+	if i := strings.IndexFunc(name, func(r rune) bool { return isControl(r) || isBidiControl(r) }); i >= 0 {
+		return "", 0, illegal(0, "the encoded name holds a control character")
+	}
+	return name, at, nil
+}
+
+// readWord reads one word of a display name, and says whether it was an
+// encoded-word.
+func readWord(s string, at int) (word string, n int, encoded bool, f *flaw) {
+	if s[0] == '"' {
+		word, n, f = readQuoted(s, at)
+		return word, n, false, f
+	}
+	n = strings.IndexFunc(s, func(r rune) bool { return !isAtext(r) && r != '.' && r < utf8.RuneSelf })
+	if n < 0 {
+		n = len(s)
+	}
+	if n == 0 {
+		return "", 0, false, illegal(at, "a name with this character must stand in double quotes")
+	}
+	word, encoded, err := decodeWord(s[:n])
+	if encoded && word == "" {
+		return "", 0, false, illegal(at, "an encoded-word of the name is empty")
+	}
+	if err != nil {
+		return "", 0, false, illegal(at, "the name is encoded in a character set other than UTF-8, ISO-8859-1 or US-ASCII")
+	}
+	return word, n, encoded, nil
+}
+
+// readQuoted reads a quoted-string.
+func readQuoted(s string, at int) (string, int, *flaw) {
+	var text []byte
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return string(text), i + 1, nil
+		case '\\':
+			i++
+			if i == len(s) || s[i] >= utf8.RuneSelf {
+				return "", 0, illegal(at+i-1, "a backslash may only precede an ASCII character")
+			}
+		}
+		text = append(text, s[i])
+	}
+	return "", 0, illegal(at, "the quote is not closed")
+}
+
+var errCharset = errors.New("unknown character set")
+
+// decodeWord decodes s if it is an encoded-word. An error means that it is
+// one, in an unknown character set.
+func decodeWord(s string) (word string, encoded bool, err error) {
+	if !strings.HasPrefix(s, "=?") || !strings.HasSuffix(s, "?=") {
+		return s, false, nil
+	}
+	d := mime.WordDecoder{CharsetReader: unknownCharset}
+	word, err = d.Decode(s)
+	switch {
+	case err == nil:
+		return word, true, nil
+	case errors.Is(err, errCharset):
+		return "", false, err
+	}
+	return s, false, nil
+}
