@@ -1,0 +1,318 @@
+package sesguard
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+const (
+	opValidate    = "sesguard validate"
+	maxRecipients = 50       // AWS, "Service quotas in Amazon SES"
+	maxMessage    = 40 << 20 // the same page: 40 MB, after encoding
+	maxParts      = 500      // the same page: MIME parts in a message
+)
+
+// A ValidationError lists everything that is wrong with a Message, in the
+// order of its fields. It comes inside a *seserrors.Error of Class Invalid,
+// whose Reason is that of the first problem:
+//
+//	var invalid *sesguard.ValidationError
+//	if errors.As(err, &invalid) {
+//		for _, p := range invalid.Problems { … }
+//	}
+//
+// Nothing was sent.
+type ValidationError struct{ Problems []Problem }
+
+// A Problem is one thing that is wrong with a Message.
+type Problem struct {
+	Field  string           // where: "From", "To[0]", "Tags[2].Name", "Headers[1]"
+	Value  string           // what stands there, cut short and made printable; empty for a body
+	Reason seserrors.Reason // what SES would say
+	Err    error            // what is wrong and how to put it right; an *AddressError for an address
+}
+
+// Error names every field and what is wrong with it, up to ten of them.
+func (e *ValidationError) Error() string {
+	const most = 10
+	var b strings.Builder
+	for i, p := range e.Problems {
+		if i == most {
+			fmt.Fprintf(&b, "; and %d more", len(e.Problems)-most)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(p.String())
+	}
+	return b.String()
+}
+
+// String is the field and what is wrong with it.
+func (p Problem) String() string {
+	var bad *AddressError
+	if p.Value == "" || errors.As(p.Err, &bad) {
+		return p.Field + ": " + p.Err.Error()
+	}
+	return p.Field + " " + strconv.Quote(p.Value) + ": " + p.Err.Error()
+}
+
+// Unwrap returns the Err of every problem.
+func (e *ValidationError) Unwrap() []error {
+	errs := make([]error, len(e.Problems))
+	for i, p := range e.Problems {
+		errs[i] = p.Err
+	}
+	return errs
+}
+
+// Is reports whether target is the Reason of one of the problems.
+func (e *ValidationError) Is(target error) bool {
+	r, ok := target.(seserrors.Reason)
+	if !ok {
+		return false
+	}
+	for _, p := range e.Problems {
+		if p.Reason == r {
+			return true
+		}
+	}
+	return false
+}
+
+// A validator collects problems.
+type validator struct{ problems []Problem }
+
+func (v *validator) add(field, value string, r seserrors.Reason, text string) {
+	v.problems = append(v.problems, Problem{field, brief(value), r, errors.New(text)})
+}
+
+func (v *validator) addAddress(field string, err error) {
+	var bad *AddressError
+	errors.As(err, &bad)
+	v.problems = append(v.problems, Problem{field, bad.Input, bad.slug, err})
+}
+
+// err returns the error that Send returns, or nil.
+func (v *validator) err() error {
+	if len(v.problems) == 0 {
+		return nil
+	}
+	e := &seserrors.Error{
+		Op:     opValidate,
+		Class:  seserrors.Invalid,
+		Reason: v.problems[0].Reason,
+		Err:    &ValidationError{v.problems},
+	}
+	for _, p := range v.problems {
+		if isRecipientField(p.Field) && p.Value != "" {
+			e.Recipients = append(e.Recipients, p.Value)
+		}
+	}
+	return e
+}
+
+func isRecipientField(s string) bool {
+	return strings.HasPrefix(s, "To[") || strings.HasPrefix(s, "Cc[") || strings.HasPrefix(s, "Bcc[")
+}
+
+func item(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
+// A mailbox is a parsed address: the name, and the bare address.
+type mailbox struct{ name, addr string }
+
+func (v *validator) mailbox(field, s string) mailbox {
+	a, addr, err := parseMailbox(s)
+	if err != nil {
+		v.addAddress(field, err)
+	}
+	return mailbox{a.Name, addr}
+}
+
+func (v *validator) mailboxes(dst []mailbox, field string, list []string) []mailbox {
+	for i, s := range list {
+		a, addr, err := parseMailbox(s)
+		if err != nil {
+			v.addAddress(item(field, i), err)
+		}
+		dst = append(dst, mailbox{a.Name, addr})
+	}
+	return dst
+}
+
+// A heading is what the header says of the addresses.
+type heading struct{ from, to, cc, replyTo []mailbox }
+
+// envelope checks every address and sets those of b.
+func (v *validator) envelope(m *Message, b *built) heading {
+	all := make([]mailbox, 0, 1+len(m.To)+len(m.Cc)+len(m.Bcc)+len(m.ReplyTo))
+	all = append(all, v.mailbox("From", m.From))
+	to := v.mailboxes(all, "To", m.To)
+	cc := v.mailboxes(to, "Cc", m.Cc)
+	bcc := v.mailboxes(cc, "Bcc", m.Bcc)
+	reply := v.mailboxes(bcc, "ReplyTo", m.ReplyTo)
+	h := heading{reply[:1], reply[1:len(to)], reply[len(to):len(cc)], reply[len(bcc):]}
+
+	b.fromHeader = h.from[0].addr
+	b.from = b.fromHeader
+	if m.ReturnPath != "" {
+		b.from = v.mailbox("ReturnPath", m.ReturnPath).addr
+	}
+	v.recipients(b, h.to, h.cc, reply[len(cc):len(bcc)])
+	b.replyTo = wireForms(h.replyTo)
+	return h
+}
+
+// recipients sets the envelope recipients without duplicates.
+func (v *validator) recipients(b *built, to, cc, bcc []mailbox) {
+	n := len(to) + len(cc) + len(bcc)
+	if n == 0 {
+		v.add("To", "", seserrors.NoRecipients, "the message has no recipient: set To, Cc or Bcc")
+		return
+	}
+	all := make([]string, 0, min(n, maxRecipients+1))
+	all = appendNew(all, to)
+	b.toList = all[:len(all):len(all)]
+	all = appendNew(all, cc)
+	b.ccList = all[len(b.toList):len(all):len(all)]
+	before := len(all)
+	all = appendNew(all, bcc)
+	b.bccList = all[before:len(all):len(all)]
+	b.to = all
+	if len(all) > maxRecipients {
+		v.add("To", "", seserrors.TooManyRecipients,
+			"the message has more than 50 recipients in To, Cc and Bcc: send it in parts")
+	}
+}
+
+// appendNew appends the addresses that are not in dst yet, until there are
+// more than SES takes.
+func appendNew(dst []string, list []mailbox) []string {
+	for _, m := range list {
+		if m.addr != "" && len(dst) <= maxRecipients && !contains(dst, m.addr) {
+			dst = append(dst, m.addr)
+		}
+	}
+	return dst
+}
+
+func contains(list []string, addr string) bool {
+	at := strings.LastIndexByte(addr, '@')
+	for _, s := range list {
+		if len(s) == len(addr) && s[:at] == addr[:at] && strings.EqualFold(s[at:], addr[at:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func wireForms(list []mailbox) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, m := range list {
+		f := folder{max: 900}
+		if f.mailbox(m.name, m.addr); m.addr != "" {
+			out[i] = string(f.buf)
+		}
+	}
+	return out
+}
+
+// sesFields checks what SES reads and sets it in b.
+func (v *validator) sesFields(m *Message, b *built) {
+	v.token("ConfigurationSet", m.ConfigurationSet, seserrors.InvalidParameter)
+	v.token("Tenant", m.Tenant, seserrors.InvalidParameter)
+	v.arn("FromARN", m.FromARN)
+	v.arn("ReturnPathARN", m.ReturnPathARN)
+	for i, t := range m.Tags {
+		v.tag(m.Tags[:i], t, i)
+	}
+	if m.List != nil {
+		if m.List.ContactList == "" {
+			v.add("List.ContactList", "", seserrors.InvalidParameter, "the name of the contact list is missing")
+		}
+		v.token("List.ContactList", m.List.ContactList, seserrors.InvalidParameter)
+		v.token("List.Topic", m.List.Topic, seserrors.InvalidParameter)
+	}
+	b.configurationSet, b.tenant = m.ConfigurationSet, m.Tenant
+	b.fromARN, b.returnPathARN = m.FromARN, m.ReturnPathARN
+	b.tags, b.list = m.Tags, m.List
+}
+
+func (v *validator) tag(earlier []Tag, t Tag, i int) {
+	const names, values = "1 to 255 ASCII letters, digits, _ and - are allowed", "1 to 255 ASCII letters, digits, _, -, . and @ are allowed"
+	if !isToken(t.Name, 255, "_-") || t.Name == "" {
+		v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, names)
+	}
+	if !isToken(t.Value, 255, "_-.@") || t.Value == "" {
+		v.add(item("Tags", i)+".Value", t.Value, seserrors.InvalidTag, values)
+	}
+	for _, e := range earlier {
+		if e.Name == t.Name {
+			v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, "this tag stands there twice")
+			return
+		}
+	}
+}
+
+// token checks the name of something in SES; empty is none.
+func (v *validator) token(field, s string, r seserrors.Reason) {
+	if !isToken(s, 64, "_-") {
+		v.add(field, s, r, "at most 64 ASCII letters, digits, _ and - are allowed")
+	}
+}
+
+// isToken reports whether s is at most n ASCII letters, digits and characters
+// of more.
+func isToken(s string, n int, more string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || (class[c]&ldh == 0 || c == '-') && strings.IndexByte(more, c) < 0 {
+			return false
+		}
+	}
+	return len(s) <= n
+}
+
+// arn checks the shape arn:PARTITION:ses:REGION:ACCOUNT:identity/NAME.
+func (v *validator) arn(field, s string) {
+	if s == "" {
+		return
+	}
+	p := strings.SplitN(s, ":", 6)
+	ok := len(p) == 6 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && isToken(p[1], 20, "-") &&
+		p[2] == "ses" && p[3] != "" && isToken(p[3], 32, "-") && isAccount(p[4])
+	if ok {
+		name, found := strings.CutPrefix(p[5], "identity/")
+		ok = found && name != "" && len(name) <= 320 && isPrintable(name) && !strings.ContainsAny(name, ` ,;"<>`)
+	}
+	if !ok {
+		v.add(field, s, seserrors.InvalidParameter, "an identity's ARN is arn:aws:ses:REGION:ACCOUNT:identity/NAME")
+	}
+}
+
+func isAccount(s string) bool {
+	for i := range len(s) {
+		if class[s[i]]&digit == 0 {
+			return false
+		}
+	}
+	return len(s) == 12
+}
+
+// isPrintable reports whether s is ASCII without control characters.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
