@@ -1,0 +1,276 @@
+package sestest
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+)
+
+// maxRequest is the longest request body taken: a message of 40 MB in base64
+// and some room for the JSON around it.
+const maxRequest = MaxMessageSize/3*4 + 1<<20
+
+type connKey struct{}
+
+func (s *Server) newAPIServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v2/email/outbound-emails", s.handle((*apiCall).sendEmail))
+	mux.HandleFunc("POST /v2/email/outbound-bulk-emails", s.handle((*apiCall).sendBulkEmail))
+	mux.HandleFunc("GET /v2/email/account", s.handle((*apiCall).getAccount))
+	mux.HandleFunc("/", s.handle((*apiCall).unknown))
+	return &http.Server{
+		Handler:     mux,
+		TLSConfig:   serverTLS("h2", "http/1.1"),
+		ErrorLog:    log.New(io.Discard, "", 0), // cut handshakes are what tests are about
+		ConnState:   s.awaitConn,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+	}
+}
+
+// awaitConn has Close wait for the HTTP server's connections.
+func (s *Server) awaitConn(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.wg.Add(1)
+	case http.StateClosed:
+		s.wg.Done()
+	}
+}
+
+// An apiListener counts connections and plays the faults at Connect.
+type apiListener struct {
+	net.Listener
+	srv *Server
+}
+
+func (l *apiListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if _, _, ok := l.srv.track(c, &l.srv.http); !ok {
+			c.Close()
+			continue
+		}
+		tracked := &apiConn{Conn: c, srv: l.srv}
+		f := l.srv.take(Connect, overAPI)
+		if f == nil {
+			return tracked, nil
+		}
+		l.srv.wg.Go(func() { tracked.strike(f) })
+	}
+}
+
+// An apiConn tells the server when it is closed.
+type apiConn struct {
+	net.Conn
+	srv *Server
+}
+
+func (c *apiConn) Close() error {
+	c.srv.untrack(c.Conn, &c.srv.http)
+	return c.Conn.Close()
+}
+
+// strike ends a connection that nothing is served on.
+func (c *apiConn) strike(f *Fault) {
+	defer c.Close()
+	switch f.kind {
+	case stall:
+		io.Copy(io.Discard, c.Conn)
+	case resetConn:
+		reset(c.Conn)
+	}
+}
+
+// An apiCall is one request.
+type apiCall struct {
+	srv *Server
+	w   http.ResponseWriter
+	r   *http.Request
+	id  string
+}
+
+// An apiFailure is an answer that says why not.
+type apiFailure struct {
+	status        int
+	code, message string
+	body          *string // the whole body, in place of SES's JSON
+}
+
+func badRequest(message string) *apiFailure {
+	return &apiFailure{status: 400, code: "BadRequestException", message: message}
+}
+
+func (r *refusal) failure() *apiFailure {
+	status, code, message := r.api()
+	return &apiFailure{status: status, code: code, message: message}
+}
+
+func (s *Server) handle(h func(*apiCall) (any, *apiFailure)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.startRequest() {
+			panic(http.ErrAbortHandler)
+		}
+		defer s.wg.Done()
+		c := &apiCall{srv: s, w: w, r: r, id: newUUID()}
+		result, failure := h(c)
+		if failure != nil {
+			c.fail(failure)
+			return
+		}
+		c.write(http.StatusOK, result)
+	}
+}
+
+// startRequest has Close wait for the request.
+func (s *Server) startRequest() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.requests++
+	s.wg.Add(1)
+	return true
+}
+
+func (c *apiCall) write(status int, result any) {
+	body, err := json.Marshal(result)
+	if err != nil {
+		panic("sestest: encode an answer: " + err.Error())
+	}
+	c.writeBody(status, "application/json", body)
+}
+
+func (c *apiCall) writeBody(status int, contentType string, body []byte) {
+	h := c.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("X-Amzn-Requestid", c.id)
+	c.w.WriteHeader(status)
+	c.w.Write(body)
+}
+
+func (c *apiCall) fail(f *apiFailure) {
+	switch {
+	case f.body != nil:
+		c.writeBody(f.status, http.DetectContentType([]byte(*f.body)), []byte(*f.body))
+	case f.code == "":
+		c.writeBody(f.status, "application/json", nil)
+	default:
+		c.w.Header().Set("X-Amzn-Errortype", f.code)
+		c.write(f.status, map[string]string{"message": f.message})
+	}
+}
+
+// abort ends the call without an answer. Over HTTP/2 that resets the stream;
+// the connection's other requests go on.
+func (c *apiCall) abort(how faultKind) {
+	if tc, ok := c.r.Context().Value(connKey{}).(*tls.Conn); ok && c.r.ProtoMajor == 1 {
+		raw := tc.NetConn()
+		if a, ok := raw.(*apiConn); ok && how == resetConn {
+			reset(a.Conn)
+		}
+		raw.Close()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// strike plays a fault that leaves the client without an answer.
+func (c *apiCall) strike(f *Fault) {
+	if f.kind == stall {
+		io.Copy(io.Discard, c.r.Body)
+		select {
+		case <-c.r.Context().Done():
+		case <-c.srv.done:
+		}
+	}
+	c.abort(f.kind)
+}
+
+// readBody reads the request and plays the faults that come before its end.
+func (c *apiCall) readBody() ([]byte, *apiFailure) {
+	if f := c.srv.take(Data, overAPI); f != nil {
+		c.strike(f)
+	}
+	if f := c.srv.take(body, overAPI); f != nil {
+		io.CopyN(io.Discard, c.r.Body, int64(f.after))
+		c.abort(cut)
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxRequest))
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		return nil, &apiFailure{status: 413, code: "RequestEntityTooLargeException",
+			message: "The request entity is too large. Reduce the size of the request body and try again."}
+	}
+	if err != nil {
+		c.abort(cut)
+	}
+	return b, nil
+}
+
+// prevent plays a fault at EndOfData that keeps the request from being looked
+// at. m is what a scripted refusal speaks of.
+func (c *apiCall) prevent(f *Fault, m *submission) *apiFailure {
+	switch f.kind {
+	case refuse:
+		return scripted(f.cause, m).failure()
+	case apiReply:
+		failure := &apiFailure{status: f.code, code: f.errCode, message: f.text}
+		if f.body {
+			failure.body = &f.text
+		}
+		return failure
+	}
+	c.strike(f)
+	return nil
+}
+
+// after plays a fault on a request that was accepted.
+func (c *apiCall) after(f *Fault) *apiFailure {
+	if f == nil {
+		return nil
+	}
+	switch f.kind {
+	case acceptThenCut:
+		c.abort(cut)
+	case acceptThenFail:
+		return &apiFailure{status: 500, code: "InternalFailure", message: "UnknownError"}
+	}
+	return nil
+}
+
+func (c *apiCall) unknown() (any, *apiFailure) {
+	return nil, &apiFailure{status: 404, code: "UnknownOperationException", message: "The action or operation isn't recognized."}
+}
+
+func (c *apiCall) sendEmail() (any, *apiFailure) {
+	b, failure := c.readBody()
+	if failure != nil {
+		return nil, failure
+	}
+	var req sendRequest
+	problem := json.Unmarshal(b, &req)
+	m, r := req.submission(c.srv.Account)
+	m.mail.Request = b
+	f := c.srv.take(EndOfData, overAPI)
+	switch {
+	case f.preventsAcceptance():
+		return nil, c.prevent(f, m)
+	case problem != nil:
+		return nil, &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+	case r != nil:
+		return nil, r.failure()
+	}
+	id, r := c.srv.submit(m)
+	if r != nil {
+		return nil, r.failure()
+	}
+	return map[string]string{"MessageId": id}, c.after(f)
+}

@@ -1,0 +1,242 @@
+package sestest
+
+import (
+	"cmp"
+	"time"
+)
+
+// The requests of the API, by the member names of the Amazon SES API v2
+// Reference.
+
+type sendRequest struct {
+	ConfigurationSetName                      string
+	Content                                   content
+	Destination                               destination
+	EmailTags                                 []nameValue
+	FeedbackForwardingEmailAddress            string
+	FeedbackForwardingEmailAddressIdentityArn string
+	FromEmailAddress                          string
+	FromEmailAddressIdentityArn               string
+	ListManagementOptions                     *listOptions
+	ReplyToAddresses                          []string
+	TenantName                                string
+}
+
+type content struct {
+	Raw      *struct{ Data []byte }
+	Simple   *simple
+	Template *template
+}
+
+type simple struct {
+	Subject struct{ Data, Charset string }
+	Body    struct {
+		Text, Html *struct{ Data, Charset string }
+	}
+	Headers     []nameValue
+	Attachments []attachment
+}
+
+type template struct {
+	TemplateName, TemplateArn, TemplateData string
+	TemplateContent                         *struct{ Subject, Text, Html string }
+	Headers                                 []nameValue
+	Attachments                             []attachment
+}
+
+type attachment struct {
+	FileName, ContentType, ContentId                                string
+	ContentDescription, ContentDisposition, ContentTransferEncoding string
+	RawContent                                                      []byte
+}
+
+type destination struct {
+	ToAddresses, CcAddresses, BccAddresses []string
+}
+
+func (d destination) all() (list []string) {
+	return append(append(append(list, d.ToAddresses...), d.CcAddresses...), d.BccAddresses...)
+}
+
+type nameValue struct{ Name, Value string }
+
+type listOptions struct{ ContactListName, TopicName string }
+
+// submission turns the request into a message. It is never nil, so that a
+// scripted refusal has something to speak of.
+func (q *sendRequest) submission(a *Account) (*submission, *refusal) {
+	m := &submission{mail: Mail{
+		Transport:        string(overAPI),
+		ConfigurationSet: q.ConfigurationSetName,
+		FromARN:          q.FromEmailAddressIdentityArn,
+		ReturnPathARN:    q.FeedbackForwardingEmailAddressIdentityArn,
+		Tenant:           q.TenantName,
+	}}
+	if l := q.ListManagementOptions; l != nil {
+		m.mail.List = l.ContactListName
+		if l.TopicName != "" {
+			m.mail.List += "; topic=" + l.TopicName
+		}
+	}
+	for _, step := range []func(*submission, *Account) *refusal{q.setTags, q.setContent, q.setEnvelope} {
+		if r := step(m, a); r != nil {
+			return m, r
+		}
+	}
+	return m, nil
+}
+
+func (q *sendRequest) setTags(m *submission, _ *Account) *refusal {
+	if len(q.EmailTags) == 0 {
+		return nil
+	}
+	m.mail.Tags = map[string]string{}
+	for _, t := range q.EmailTags {
+		if r := addTag(m.mail.Tags, t.Name, t.Value); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (q *sendRequest) setContent(m *submission, a *Account) *refusal {
+	n := 0
+	for _, given := range []bool{q.Content.Raw != nil, q.Content.Simple != nil, q.Content.Template != nil} {
+		if given {
+			n++
+		}
+	}
+	if n != 1 {
+		return refused(InvalidParameter, "The input you provided is invalid.")
+	}
+	if q.Content.Raw == nil && q.FromEmailAddress == "" {
+		return refused(InvalidParameter, "Source cannot be empty")
+	}
+	data, r := q.data(m, a)
+	if r != nil {
+		return r
+	}
+	m.mail.Data, m.octets = data, len(data)
+	m.header, _, m.problem = parseHeader(data)
+	return nil
+}
+
+func (q *sendRequest) data(m *submission, a *Account) ([]byte, *refusal) {
+	switch {
+	case q.Content.Raw != nil:
+		return q.Content.Raw.Data, nil
+	case q.Content.Simple != nil:
+		return q.compose(m, q.Content.Simple)
+	}
+	m.template = q.Content.Template.name()
+	s, r := a.render(q.Content.Template)
+	if r != nil {
+		return nil, r
+	}
+	return q.compose(m, s)
+}
+
+// setEnvelope finds sender and recipients. Raw content without a Destination
+// names its recipients in its header, and loses the Bcc field there.
+func (q *sendRequest) setEnvelope(m *submission, _ *Account) *refusal {
+	if m.problem != "" {
+		return nil // examine says so
+	}
+	to, r := q.recipients(m)
+	if r != nil {
+		return r
+	}
+	for _, t := range to {
+		m.mail.To = append(m.mail.To, t.addr)
+	}
+	if len(to) == 0 {
+		return refused(NoRecipients, "")
+	}
+	return q.setSender(m)
+}
+
+func (q *sendRequest) recipients(m *submission) (all []mailbox, r *refusal) {
+	list := q.Destination.all()
+	if len(list) == 0 && q.Content.Raw != nil {
+		all, r = m.header.mailboxes("To", "Cc", "Bcc")
+		m.mail.Data = without(m.mail.Data, "Bcc")
+		return all, r
+	}
+	for _, s := range list {
+		to, r := parseMailbox(s)
+		if r != nil {
+			return nil, r
+		}
+		all = append(all, to)
+	}
+	return all, nil
+}
+
+func (q *sendRequest) setSender(m *submission) *refusal {
+	if q.FromEmailAddress != "" {
+		from, r := parseMailbox(q.FromEmailAddress)
+		if r != nil {
+			return r
+		}
+		m.senders = append(m.senders, from)
+	}
+	source := cmp.Or(q.FeedbackForwardingEmailAddress, m.header.get("Return-Path"), q.FromEmailAddress)
+	if source == "" {
+		list, r := m.header.mailboxes("From")
+		if r != nil || len(list) == 0 {
+			return r // examine misses the From field
+		}
+		m.mail.From = list[0].addr
+		return nil
+	}
+	from, r := parseMailbox(source)
+	m.mail.From = from.addr
+	return r
+}
+
+// account is the answer of GetAccount.
+type account struct {
+	DedicatedIpAutoWarmupEnabled            bool
+	EnforcementStatus                       string
+	ProductionAccessEnabled, SendingEnabled bool
+	SendQuota                               sendQuota
+}
+
+type sendQuota struct {
+	Max24HourSend, MaxSendRate, SentLast24Hours float64
+}
+
+// Unlimited is the MaxSendRate that GetAccount reports for an account without
+// a limit; SES has none. Its Max24HourSend is then -1, as SES documents.
+const Unlimited = 100000
+
+func (c *apiCall) getAccount() (any, *apiFailure) {
+	return c.srv.Account.state(time.Now()), nil
+}
+
+func (a *Account) state(now time.Time) account {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.day.expire(now)
+	enforcement := "HEALTHY"
+	if a.suspended {
+		enforcement = "SHUTDOWN"
+	}
+	return account{
+		EnforcementStatus:       enforcement,
+		ProductionAccessEnabled: !a.sandbox,
+		SendingEnabled:          !a.paused && !a.suspended,
+		SendQuota: sendQuota{
+			Max24HourSend:   orUnlimited(a.quota, -1),
+			MaxSendRate:     orUnlimited(a.rate, Unlimited),
+			SentLast24Hours: float64(a.day.sum),
+		},
+	}
+}
+
+func orUnlimited(limit, none float64) float64 {
+	if limit > 0 {
+		return limit
+	}
+	return none
+}

@@ -1,0 +1,218 @@
+package sestest
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+)
+
+type bulkRequest struct {
+	BulkEmailEntries                          []bulkEntry
+	ConfigurationSetName                      string
+	DefaultContent                            struct{ Template *template }
+	DefaultEmailTags                          []nameValue
+	FeedbackForwardingEmailAddress            string
+	FeedbackForwardingEmailAddressIdentityArn string
+	FromEmailAddress                          string
+	FromEmailAddressIdentityArn               string
+	ReplyToAddresses                          []string
+	TenantName                                string
+}
+
+type bulkEntry struct {
+	Destination             destination
+	ReplacementEmailContent struct {
+		ReplacementTemplate struct{ ReplacementTemplateData string }
+	}
+	ReplacementHeaders []nameValue
+	ReplacementTags    []nameValue
+}
+
+type bulkResult struct {
+	Status    string
+	Error     string `json:",omitempty"`
+	MessageId string `json:",omitempty"`
+}
+
+func (c *apiCall) sendBulkEmail() (any, *apiFailure) {
+	b, failure := c.readBody()
+	if failure != nil {
+		return nil, failure
+	}
+	var req bulkRequest
+	problem := json.Unmarshal(b, &req)
+	f := c.srv.take(EndOfData, overAPI)
+	switch {
+	case f.preventsAcceptance():
+		return nil, c.prevent(f, req.first(c.srv.Account))
+	case problem != nil:
+		return nil, &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+	case len(req.BulkEmailEntries) == 0 || req.DefaultContent.Template == nil:
+		return nil, badRequest("The input you provided is invalid.")
+	}
+	results := make([]bulkResult, 0, len(req.BulkEmailEntries))
+	for i := range req.BulkEmailEntries {
+		results = append(results, c.sendEntry(&req, i, b))
+	}
+	return map[string]any{"BulkEmailEntryResults": results}, c.after(f)
+}
+
+// first is the message that a refusal of the whole request speaks of.
+func (q *bulkRequest) first(a *Account) *submission {
+	var single sendRequest
+	if len(q.BulkEmailEntries) > 0 && q.DefaultContent.Template != nil {
+		single = q.single(0)
+	}
+	m, _ := single.submission(a)
+	return m
+}
+
+func (c *apiCall) sendEntry(req *bulkRequest, i int, b []byte) bulkResult {
+	if f := c.srv.take(entry, overAPI); f != nil {
+		return bulkResult{Status: f.errCode, Error: f.text}
+	}
+	single := req.single(i)
+	m, r := single.submission(c.srv.Account)
+	m.mail.Request = b
+	var id string
+	if r == nil {
+		id, r = c.srv.submit(m)
+	}
+	if r != nil {
+		status, text := r.bulk()
+		return bulkResult{Status: status, Error: text}
+	}
+	return bulkResult{Status: "SUCCESS", MessageId: id}
+}
+
+// single makes the SendEmail request that stands for an entry. The entry's
+// tags come beside the defaults and replace those of the same name.
+func (q *bulkRequest) single(i int) sendRequest {
+	e := q.BulkEmailEntries[i]
+	t := *q.DefaultContent.Template
+	t.TemplateData = mergeData(t.TemplateData, e.ReplacementEmailContent.ReplacementTemplate.ReplacementTemplateData)
+	t.Headers = replaceNamed(t.Headers, e.ReplacementHeaders)
+	return sendRequest{
+		ConfigurationSetName:           q.ConfigurationSetName,
+		Content:                        content{Template: &t},
+		Destination:                    e.Destination,
+		EmailTags:                      replaceNamed(q.DefaultEmailTags, e.ReplacementTags),
+		FeedbackForwardingEmailAddress: q.FeedbackForwardingEmailAddress,
+		FeedbackForwardingEmailAddressIdentityArn: q.FeedbackForwardingEmailAddressIdentityArn,
+		FromEmailAddress:            q.FromEmailAddress,
+		FromEmailAddressIdentityArn: q.FromEmailAddressIdentityArn,
+		ReplyToAddresses:            q.ReplyToAddresses,
+		TenantName:                  q.TenantName,
+	}
+}
+
+func replaceNamed(defaults, with []nameValue) (out []nameValue) {
+	replaced := map[string]bool{}
+	for _, nv := range with {
+		replaced[strings.ToLower(nv.Name)] = true
+	}
+	for _, nv := range defaults {
+		if !replaced[strings.ToLower(nv.Name)] {
+			out = append(out, nv)
+		}
+	}
+	return append(out, with...)
+}
+
+// mergeData lays the replacement's values over the defaults'. What is no JSON
+// object stays as it is, to be refused when it is rendered.
+func mergeData(defaults, with string) string {
+	if strings.TrimSpace(with) == "" || strings.TrimSpace(with) == "{}" {
+		return defaults
+	}
+	values, err := templateValues(defaults)
+	over, err2 := templateValues(with)
+	if err != nil || err2 != nil {
+		return with
+	}
+	maps.Copy(values, over)
+	merged, err := json.Marshal(values)
+	if err != nil {
+		return with
+	}
+	return string(merged)
+}
+
+func templateValues(data string) (map[string]any, error) {
+	values := map[string]any{}
+	err := json.Unmarshal([]byte(cmp.Or(strings.TrimSpace(data), "{}")), &values)
+	if err == nil && values == nil {
+		err = fmt.Errorf("template data is null")
+	}
+	return values, err
+}
+
+// name is the template's, also if only its ARN is given.
+func (t *template) name() string {
+	if t.TemplateName != "" {
+		return t.TemplateName
+	}
+	_, name, _ := strings.Cut(t.TemplateArn, ":template/")
+	return name
+}
+
+// render fills a template in. A placeholder without a value stays as it is:
+// SES accepts such a message too and reports the failure later, by an event.
+func (a *Account) render(t *template) (*simple, *refusal) {
+	tmpl, r := a.find(t)
+	if r != nil {
+		return nil, r
+	}
+	values, err := templateValues(t.TemplateData)
+	if err != nil {
+		return nil, refused(TemplateInvalid, "Template rendering data is invalid")
+	}
+	s := &simple{Headers: t.Headers, Attachments: t.Attachments}
+	s.Subject.Data = fillIn(tmpl.Subject, values)
+	if tmpl.Text != "" {
+		s.Body.Text = &struct{ Data, Charset string }{Data: fillIn(tmpl.Text, values)}
+	}
+	if tmpl.HTML != "" {
+		s.Body.Html = &struct{ Data, Charset string }{Data: fillIn(tmpl.HTML, values)}
+	}
+	return s, nil
+}
+
+func (a *Account) find(t *template) (Template, *refusal) {
+	if c := t.TemplateContent; c != nil {
+		return Template{Subject: c.Subject, Text: c.Text, HTML: c.Html}, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tmpl, ok := a.templates[t.name()]
+	if !ok {
+		return Template{}, refused(TemplateMissing, t.name())
+	}
+	return tmpl, nil
+}
+
+// fillIn replaces {{name}} by the value of name, once: what a value contains
+// is text.
+func fillIn(text string, values map[string]any) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, "{{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		name, after, ok := strings.Cut(rest, "}}")
+		if !ok {
+			b.WriteString("{{" + rest)
+			return b.String()
+		}
+		if v, ok := values[strings.TrimSpace(name)]; ok {
+			fmt.Fprint(&b, v)
+		} else {
+			b.WriteString("{{" + name + "}}")
+		}
+		text = after
+	}
+}

@@ -1,0 +1,173 @@
+package sestest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/textproto"
+	"strings"
+	"time"
+)
+
+// compose makes a MIME message of simple content, as SES does before it sends
+// it. Bcc recipients stay out of its header.
+func (q *sendRequest) compose(m *submission, s *simple) ([]byte, *refusal) {
+	now := time.Now()
+	m.mail.ID = newID(now)
+	var b bytes.Buffer
+	put := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+		}
+	}
+	put("From", q.FromEmailAddress)
+	put("Reply-To", strings.Join(q.ReplyToAddresses, ",\r\n "))
+	put("To", strings.Join(q.Destination.ToAddresses, ",\r\n "))
+	put("Cc", strings.Join(q.Destination.CcAddresses, ",\r\n "))
+	if len(q.Destination.ToAddresses)+len(q.Destination.CcAddresses) == 0 {
+		put("To", "undisclosed-recipients:;")
+	}
+	put("Subject", mime.QEncoding.Encode("utf-8", s.Subject.Data))
+	put("Date", now.UTC().Format(time.RFC1123Z))
+	put("Message-ID", "<"+m.mail.ID+"@email.amazonses.com>")
+	for _, h := range s.Headers {
+		if r := checkCustom(h); r != nil {
+			return nil, r
+		}
+		put(h.Name, h.Value)
+	}
+	put("MIME-Version", "1.0")
+	s.part().writeTo(&b)
+	return b.Bytes(), nil
+}
+
+// checkCustom refuses what would make another header of a custom one.
+func checkCustom(h nameValue) *refusal {
+	switch {
+	case h.Name == "":
+		return refused(IllegalHeader, "Empty header names are illegal.")
+	case strings.ContainsFunc(h.Name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }):
+		return refused(IllegalHeader, "Header name contains illegal character")
+	case strings.ContainsFunc(h.Value, func(r rune) bool { return isControl(r) && r != '\t' || r >= 0x80 }):
+		return refused(IllegalHeader, "Header value contains illegal character")
+	}
+	return nil
+}
+
+// A part is a node of the MIME tree: a multipart with parts, or a leaf.
+type part struct {
+	header  textproto.MIMEHeader
+	content []byte
+	kind    string // of a multipart
+	parts   []part
+}
+
+func (s *simple) part() part {
+	var bodies, inline, files []part
+	if t := s.Body.Text; t != nil {
+		bodies = append(bodies, textPart("text/plain", t.Data))
+	}
+	if h := s.Body.Html; h != nil {
+		bodies = append(bodies, textPart("text/html", h.Data))
+	}
+	for _, a := range s.Attachments {
+		if a.ContentDisposition == "INLINE" {
+			inline = append(inline, a.part("inline"))
+		} else {
+			files = append(files, a.part("attachment"))
+		}
+	}
+	p := wrap("alternative", bodies)
+	p = wrap("related", append([]part{p}, inline...))
+	return wrap("mixed", append([]part{p}, files...))
+}
+
+// wrap makes one part of several.
+func wrap(kind string, parts []part) part {
+	switch len(parts) {
+	case 0:
+		return textPart("text/plain", "")
+	case 1:
+		return parts[0]
+	}
+	return part{kind: kind, parts: parts}
+}
+
+func textPart(contentType, text string) part {
+	var b bytes.Buffer
+	w := quotedprintable.NewWriter(&b)
+	w.Write([]byte(text))
+	w.Close()
+	return part{content: b.Bytes(), header: textproto.MIMEHeader{
+		"Content-Type":              {contentType + "; charset=UTF-8"},
+		"Content-Transfer-Encoding": {"quoted-printable"},
+	}}
+}
+
+func (a attachment) part(disposition string) part {
+	typ := a.ContentType
+	if typ == "" {
+		typ = "application/octet-stream"
+	}
+	h := textproto.MIMEHeader{
+		"Content-Type":              {typ},
+		"Content-Transfer-Encoding": {"base64"},
+		"Content-Disposition":       {mime.FormatMediaType(disposition, map[string]string{"filename": a.FileName})},
+	}
+	if a.ContentId != "" {
+		h.Set("Content-Id", "<"+strings.Trim(a.ContentId, "<>")+">")
+	}
+	if a.ContentDescription != "" {
+		h.Set("Content-Description", mime.QEncoding.Encode("utf-8", a.ContentDescription))
+	}
+	return part{header: h, content: wrapBase64(a.RawContent)}
+}
+
+func wrapBase64(data []byte) []byte {
+	const line = 57 // octets that make 76 characters
+	var b bytes.Buffer
+	for len(data) > 0 {
+		n := min(line, len(data))
+		b.WriteString(base64.StdEncoding.EncodeToString(data[:n]))
+		b.WriteString("\r\n")
+		data = data[n:]
+	}
+	return b.Bytes()
+}
+
+// writeTo writes the part's fields and content behind a header that is still
+// open.
+func (p part) writeTo(b *bytes.Buffer) {
+	var content bytes.Buffer
+	p.fill(&content)
+	for _, name := range []string{"Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-Id", "Content-Description"} {
+		if v := p.header.Get(name); v != "" {
+			fmt.Fprintf(b, "%s: %s\r\n", name, v)
+		}
+	}
+	b.WriteString("\r\n")
+	b.Write(content.Bytes())
+}
+
+// fill writes the content and, for a multipart, sets its type.
+func (p *part) fill(b *bytes.Buffer) {
+	if p.kind == "" {
+		b.Write(p.content)
+		return
+	}
+	w := multipart.NewWriter(b)
+	p.header = textproto.MIMEHeader{"Content-Type": {fmt.Sprintf("multipart/%s; boundary=%q", p.kind, w.Boundary())}}
+	for _, child := range p.parts {
+		var content bytes.Buffer
+		child.fill(&content)
+		c, err := w.CreatePart(child.header)
+		if err != nil {
+			panic("sestest: compose: " + err.Error()) // a bytes.Buffer does not fail
+		}
+		c.Write(content.Bytes())
+	}
+	w.Close()
+}

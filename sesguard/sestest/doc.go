@@ -1,0 +1,2 @@
+// Package sestest is a fake Amazon SES for tests.
+package sestest

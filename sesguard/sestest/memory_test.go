@@ -1,0 +1,64 @@
+package sestest_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sesguard/sesguard-go/sesguard/sestest"
+)
+
+// inMemory runs the test in a bubble with a server of its own.
+func inMemory(t *testing.T, f func(t *testing.T, s *sestest.Server)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sestest.NewMemoryServer()
+		defer s.Close()
+		f(t, s)
+	})
+}
+
+func TestTheIdleLimitIsTenSeconds(t *testing.T) {
+	inMemory(t, func(t *testing.T, s *sestest.Server) {
+		d := start(t, s)
+		time.Sleep(sestest.DefaultIdleLimit - time.Nanosecond)
+		d.cmd(250, "Ok", "NOOP")
+		time.Sleep(sestest.DefaultIdleLimit)
+		synctest.Wait()
+		d.cmd(451, "4.4.2 Timeout waiting for data from client.", "NOOP")
+		if _, err := d.r.ReadLine(); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("after the reply: %v, want a reset, because the command hit a closed connection", err)
+		}
+	})
+}
+
+func TestBothTransportsWorkInABubble(t *testing.T) {
+	inMemory(t, func(t *testing.T, s *sestest.Server) {
+		d := dial(t, s, s.SMTPAddr)
+		d.expect(220, "")
+		d.startTLS(s)
+		d.cmd(250, "Ok", "EHLO client.example.com")
+		d.cmd(235, "", "AUTH PLAIN %s", plainCredentials(s.Username, s.Password))
+		d.mail(message, 250, "Ok ")
+		d.conn.Close()
+		if _, err := apiClient(s).SendEmail(context.Background(), rawInput(message)); err != nil {
+			t.Fatal(err)
+		}
+		wantAccepted(t, s, 2)
+	})
+}
+
+func TestUnknownAddressesCannotBeDialledInMemory(t *testing.T) {
+	inMemory(t, func(t *testing.T, s *sestest.Server) {
+		_, err := s.DialContext(t.Context(), "tcp", "mail.example.com:587")
+		if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "dial" {
+			t.Errorf("dial error %v", err)
+		}
+		if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
+			t.Errorf("cause %v, want a name that does not exist", err)
+		}
+	})
+}
