@@ -1,0 +1,100 @@
+package errors
+
+import "strings"
+
+// Bounds on the list of identities: SES names at most the sender's addresses
+// and 50 recipients, each of at most 320 bytes (RFC 5321 §4.5.3.1).
+const (
+	maxIdentities = 64
+	maxIdentity   = 320
+)
+
+// addIdentities takes region and identities out of "The following identities
+// failed the check in region REGION: A, B..." when that is what words say.
+func (e *Error) addIdentities(words string) {
+	const before = "failed the check in region "
+	if e.Reason != IdentityNotVerified {
+		return
+	}
+	i := index(words, before)
+	if i < 0 {
+		return
+	}
+	region, list, ok := strings.Cut(words[i+len(before):], ":")
+	if !ok || len(region) > 32 || strings.ContainsRune(region, ' ') {
+		return
+	}
+	e.Region = strings.ToLower(region)
+	e.Identities, e.Truncated = parseIdentities(strings.TrimSpace(list))
+}
+
+// listEnds are what tools put behind the list.
+var listEnds = []string{
+	" (in reply to", " (service:", " (client)", " [requestid", "; request id", ", affected recipient",
+	" - <", "</", `"}`, `",`, `"]`, "'}", "',", ")]", " at com.", " at java", " stack trace", " the following identities",
+}
+
+// parseIdentities splits a list at its commas, and returns the bare addresses
+// and domains and whether the list was cut.
+func parseIdentities(list string) (ids []string, truncated bool) {
+	for _, end := range listEnds {
+		if i := index(list, end); i >= 0 {
+			list = list[:i]
+		}
+	}
+	list = strings.TrimRight(list, " \t)]}\"'`;")
+	if cut, ok := strings.CutSuffix(list, "..."); ok {
+		list, truncated = cut, true
+	}
+	ids = make([]string, 0, min(1+strings.Count(list, ","), maxIdentities))
+	for list != "" {
+		var item string
+		item, list = cutItem(list)
+		id, named := bareIdentity(item)
+		if named { // an unquoted name may hold commas: "Doe, Jane <jane@example.com>"
+			for len(ids) > 0 && !strings.ContainsAny(ids[len(ids)-1], "@.:") {
+				ids = ids[:len(ids)-1]
+			}
+		}
+		if id == "" {
+			continue
+		}
+		if len(ids) == maxIdentities || len(id) > maxIdentity {
+			return ids, true
+		}
+		ids = append(ids, id)
+	}
+	return ids, truncated
+}
+
+// cutItem splits a list at its first comma outside quotes and angle brackets.
+func cutItem(list string) (item, rest string) {
+	quoted, angle := false, false
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '<':
+			angle = true
+		case c == '>':
+			angle = false
+		case c == ',' && !angle:
+			return list[:i], list[i+1:]
+		}
+	}
+	return list, ""
+}
+
+// bareIdentity returns an address without its display name, and whether it
+// stood in angle brackets.
+func bareIdentity(item string) (id string, named bool) {
+	item = strings.Trim(item, " \t")
+	if open := strings.LastIndexByte(item, '<'); open >= 0 {
+		id, _, _ = strings.Cut(item[open+1:], ">")
+		return strings.TrimSpace(id), true
+	}
+	return strings.TrimRight(item, ". "), false
+}

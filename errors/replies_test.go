@@ -1,0 +1,192 @@
+package errors
+
+import (
+	"bufio"
+	"encoding/json"
+	stderrors "errors"
+	"fmt"
+	"net/textproto"
+	"os"
+	"strings"
+	"testing"
+)
+
+// A sample is one line of testdata/replies.jsonl: what SES answered, by which
+// channel, and what it means.
+type sample struct {
+	Channel       string
+	Code          any
+	HTTP          int
+	Stage         string
+	Text          string
+	Class         Class
+	Reason        Reason
+	MaybeAccepted bool `json:"maybe_accepted"`
+}
+
+func (s sample) code() string {
+	switch c := s.Code.(type) {
+	case float64:
+		return fmt.Sprint(int(c))
+	case string:
+		return c
+	}
+	return ""
+}
+
+func (s sample) check(t *testing.T, e *Error) {
+	t.Helper()
+	if e.Class != s.Class || e.Reason != s.Reason || e.MaybeAccepted != s.MaybeAccepted {
+		t.Errorf("%s %s %q:\n got %v, %s, maybe %v\nwant %v, %s, maybe %v", s.Channel, s.code(), s.Text,
+			e.Class, e.Reason, e.MaybeAccepted, s.Class, s.Reason, s.MaybeAccepted)
+	}
+}
+
+func samples(t testing.TB, file string) (all []sample) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var s sample
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			t.Fatalf("%s: %v", lines.Text(), err)
+		}
+		all = append(all, s)
+	}
+	if len(all) < 100 {
+		t.Fatalf("%s: only %d replies", file, len(all))
+	}
+	return all
+}
+
+// apiError has the methods of the SDK's API errors.
+type apiError struct{ code, message string }
+
+func (e *apiError) Error() string        { return "api error " + e.code + ": " + e.message }
+func (e *apiError) ErrorCode() string    { return e.code }
+func (e *apiError) ErrorMessage() string { return e.message }
+
+// responseError has the methods of the SDK's HTTP response errors.
+type responseError struct {
+	status int
+	id     string
+	err    error
+}
+
+func (e *responseError) Error() string {
+	return fmt.Sprintf("https response error StatusCode: %d, RequestID: %s, %v", e.status, e.id, e.err)
+}
+func (e *responseError) Unwrap() error            { return e.err }
+func (e *responseError) HTTPStatusCode() int      { return e.status }
+func (e *responseError) ServiceRequestID() string { return e.id }
+
+// operationError has the methods of the SDK's operation errors.
+type operationError struct {
+	operation string
+	err       error
+}
+
+func (e *operationError) Error() string {
+	return "operation error SESv2: " + e.operation + ", " + e.err.Error()
+}
+func (e *operationError) Unwrap() error     { return e.err }
+func (e *operationError) Operation() string { return e.operation }
+func (e *operationError) Service() string   { return "SESv2" }
+
+// sdkError builds what the SDK returns for an answer.
+func sdkError(status int, code, message string) error {
+	var err error = &apiError{code, message}
+	if status != 0 {
+		err = &responseError{status, "00000000-0000-0000-0000-000000000000", err}
+	}
+	return &operationError{"SendEmail", err}
+}
+
+// Every reply of the collection means, by its channel, what the collection says.
+func TestRepliesByChannel(t *testing.T) {
+	for _, s := range samples(t, "testdata/replies.jsonl") {
+		switch s.Channel {
+		case "smtp":
+			s.check(t, FromSMTP("smtp DATA", int(s.Code.(float64)), s.Text))
+			reply := &textproto.Error{Code: int(s.Code.(float64)), Msg: s.Text}
+			s.check(t, Classify(fmt.Errorf("send: %w", fmt.Errorf("mail 7: %w", reply))))
+		case "api":
+			if s.code() == "" {
+				continue
+			}
+			s.check(t, FromAPI("ses SendEmail", sdkError(s.HTTP, s.code(), s.Text)))
+			s.check(t, Classify(fmt.Errorf("send: %w", sdkError(s.HTTP, s.code(), s.Text))))
+		case "bulk":
+			s.check(t, FromBulkStatus(s.code(), s.Text))
+		}
+	}
+}
+
+// wrappings are the ways in which other tools print an SMTP reply.
+var wrappings = map[string]func(code int, text string) string{
+	"textproto": func(c int, s string) string { return fmt.Sprintf("%d %s", c, s) },
+	"quoted":    func(c int, s string) string { return fmt.Sprintf("%d %q", c, s) },
+	"net/smtp":  func(c int, s string) string { return fmt.Sprintf("sending mail 12: smtp: %d %q", c, s) },
+	"postfix": func(c int, s string) string {
+		return fmt.Sprintf("to=<a@example.com>, relay=email-smtp.us-east-1.amazonaws.com[192.0.2.25]:587, delay=454, delays=0.05/0.01/0.3/0.1, dsn=4.0.0, status=deferred (host email-smtp.us-east-1.amazonaws.com[192.0.2.25] said: %d %s (in reply to end of DATA command))", c, s)
+	},
+	"exim": func(c int, s string) string {
+		return fmt.Sprintf("2024-05-01 10:00:00 1abcDE-0001-AA ** a@example.com R=ses T=remote_smtp H=email-smtp.eu-west-1.amazonaws.com [192.0.2.1]:587: SMTP error from remote mail server after end of data: %d %s", c, s)
+	},
+	"phpmailer": func(c int, s string) string {
+		return fmt.Sprintf("SMTP Error: data not accepted.SMTP server error: DATA END command failed Detail: %s SMTP code: %d", s, c)
+	},
+	"symfony": func(c int, s string) string {
+		return fmt.Sprintf(`Expected response code "250" but got code "%d", with message "%d %s".`, c, c, s)
+	},
+	"nodemailer": func(c int, s string) string { return fmt.Sprintf("Error: Message failed: %d %s", c, s) },
+	"javamail": func(c int, s string) string {
+		return fmt.Sprintf("com.sun.mail.smtp.SMTPSendFailedException: %d %s\n;\n  nested exception is:\n\tcom.sun.mail.smtp.SMTPSenderFailedException: %d %s\n\tat com.sun.mail.smtp.SMTPTransport.issueSendCommand(SMTPTransport.java:2374)", c, s, c, s)
+	},
+	"smtplib": func(c int, s string) string { return fmt.Sprintf("smtplib.SMTPDataError: (%d, b'%s')", c, s) },
+	"json": func(c int, s string) string {
+		b, _ := json.Marshal(map[string]any{"response": fmt.Sprintf("%d %s", c, s), "responseCode": c})
+		return string(b)
+	},
+	"folded": func(c int, s string) string { return fold(c, s) },
+}
+
+// fold breaks a reply over several lines as SMTP does.
+func fold(code int, text string) string {
+	words := strings.Split(text, " ")
+	var b strings.Builder
+	for i := 0; i < len(words); i += 2 {
+		sep := "-"
+		if i+2 >= len(words) {
+			sep = " "
+		}
+		fmt.Fprintf(&b, "%d%s%s\r\n", code, sep, strings.Join(words[i:min(i+2, len(words))], " "))
+	}
+	return b.String()
+}
+
+// The same replies are understood as plain text, as other tools print them.
+func TestRepliesAsPlainText(t *testing.T) {
+	for _, s := range samples(t, "testdata/replies.jsonl") {
+		switch s.Channel {
+		case "smtp":
+			for name, wrap := range wrappings {
+				t.Run(name, func(t *testing.T) {
+					s.check(t, Classify(stderrors.New(wrap(int(s.Code.(float64)), s.Text))))
+				})
+			}
+		case "api":
+			s.check(t, Classify(stderrors.New(s.Text)))
+			if s.code() != "" {
+				s.check(t, Classify(stderrors.New(sdkError(s.HTTP, s.code(), s.Text).Error())))
+				s.check(t, Classify(fmt.Errorf("An error occurred (%s) when calling the SendEmail operation: %s", s.code(), s.Text)))
+			}
+		case "bulk":
+			s.check(t, Classify(fmt.Errorf("entry 3: %s: %s", s.code(), s.Text)))
+		}
+	}
+}

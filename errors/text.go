@@ -1,0 +1,191 @@
+package errors
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds on text from outside. A server or a log may hand over megabytes.
+const (
+	maxMessage = 1 << 10  // bytes kept in Error.Message
+	maxText    = 16 << 10 // bytes looked at: the first and the last 8 KiB
+)
+
+// bounded returns text, or its first and last half of maxText when it is
+// longer: replies stand at the start, stack traces put the error at the end.
+func bounded(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return text[:maxText/2] + "\n" + text[len(text)-maxText/2:]
+}
+
+// clean returns text on one line: folded lines joined without the reply codes
+// that later lines repeat, white space and control characters as one space,
+// the escapes of JSON, Go and XML resolved, invalid UTF-8 replaced. Text that
+// is clean already is returned as it is, without an allocation.
+func clean(text string) string {
+	text = strings.TrimSpace(bounded(text))
+	if isClean(text) {
+		return text
+	}
+	var b strings.Builder
+	b.Grow(len(text))
+	space := false
+	for i := 0; i < len(text); {
+		r, n := decode(text[i:])
+		newline := r == '\n'
+		i += n
+		if newline {
+			i += repeatedCode(text[i:])
+		}
+		if r <= ' ' || r == 0x7f {
+			space = b.Len() > 0
+			continue
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// isClean reports whether clean would change nothing.
+func isClean(text string) bool {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c < ' ', c == 0x7f, c == '\\', c == '&':
+			return false
+		case c == ' ' && i+1 < len(text) && text[i+1] == ' ':
+			return false
+		case c >= utf8.RuneSelf:
+			return utf8.ValidString(text[i:]) && isCleanASCII(text[i:])
+		}
+	}
+	return true
+}
+
+// isCleanASCII is isClean for the rest of a text that is known to be UTF-8.
+func isCleanASCII(text string) bool {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c < ' ' || c == 0x7f || c == '\\' || c == '&' || c == ' ' && i+1 < len(text) && text[i+1] == ' ' {
+			return false
+		}
+	}
+	return true
+}
+
+// entities are the escapes of XML and JSON that occur in pasted replies.
+var entities = []struct {
+	text string
+	r    rune
+}{
+	{"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}, {"&#x27;", '\''},
+	{"&#34;", '"'}, {"&amp;", '&'}, {`\r`, ' '}, {`\n`, '\n'}, {`\t`, ' '}, {`\"`, '"'}, {`\'`, '\''}, {`\/`, '/'}, {`\\`, '\\'},
+}
+
+// decode returns the first character of text, with an escape resolved, and
+// the bytes it took. Text is not empty.
+func decode(text string) (rune, int) {
+	if c := text[0]; c == '&' || c == '\\' {
+		for _, e := range entities {
+			if strings.HasPrefix(text, e.text) {
+				return e.r, len(e.text)
+			}
+		}
+		if len(text) >= 6 && text[:2] == `\u` {
+			if v, err := strconv.ParseUint(text[2:6], 16, 16); err == nil && v < utf8.RuneSelf {
+				return rune(v), 6
+			}
+		}
+	}
+	return utf8.DecodeRuneInString(text)
+}
+
+// repeatedCode returns the length of what stands before the words on a later
+// line of a reply: blanks, "554-" or "554 ", and an enhanced code.
+func repeatedCode(line string) int {
+	i := 0
+	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
+		i++
+	}
+	if len(line) >= i+4 && isReplyCode(line[i:i+3]) && (line[i+3] == '-' || line[i+3] == ' ') {
+		i += 4
+	}
+	if _, rest := cutEnhanced(line[i:]); len(rest) < len(line[i:]) {
+		return len(line) - len(rest)
+	}
+	return i
+}
+
+// message returns clean text cut to maxMessage bytes at a character.
+func message(text string) string { return cut(clean(text), maxMessage) }
+
+// cut returns at most n bytes of text, ending in "..." when something is left
+// out. It never splits a character.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	end := n - len("...")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
+}
+
+// quoted returns text in quotes, cut short, for the text of an error.
+func quoted(text string) string { return strconv.Quote(cut(text, 64)) }
+
+// lower appends text to buf with ASCII letters in lower case.
+func lower(buf []byte, text string) []byte {
+	for i := 0; i < len(text); i++ {
+		buf = append(buf, lowerByte(text[i]))
+	}
+	return buf
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
+
+func isAlnum(c byte) bool { return isDigit(c) || 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
+
+// index is strings.Index without regard to the case of ASCII letters; sub is
+// in lower case.
+func index(text, sub string) int {
+	if sub == "" {
+		return 0
+	}
+	for i := 0; i+len(sub) <= len(text); i++ {
+		if lowerByte(text[i]) == sub[0] && hasPrefix(text[i:], sub) {
+			return i
+		}
+	}
+	return -1
+}
+
+// hasPrefix is strings.HasPrefix without regard to the case of ASCII letters;
+// prefix is in lower case.
+func hasPrefix(text, prefix string) bool {
+	if len(text) < len(prefix) {
+		return false
+	}
+	for i := 0; i < len(prefix); i++ {
+		if lowerByte(text[i]) != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
