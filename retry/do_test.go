@@ -380,6 +380,32 @@ func TestContextThatEndsDuringAnAttempt(t *testing.T) {
 	}
 }
 
+func TestDeadlineThatPassesDuringAnAttemptIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := retry.Do(ctx, retry.Policy{}, func(context.Context) error {
+			time.Sleep(2 * time.Second)
+			return throttled
+		})
+		if !errors.Is(err, throttled) || !errors.Is(err, context.DeadlineExceeded) || seserrors.MaybeAccepted(err) {
+			t.Errorf("Do = %v, want throttled and the deadline, not in doubt", err)
+		}
+	})
+}
+
+func TestAfterABackOffThatStopsTheScheduleHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := retry.Policy{Schedule: exact, NewBackOff: func() backoff.BackOff {
+			return backoff.WithMaxRetries(&backoff.ZeroBackOff{}, 2)
+		}}
+		err := retry.Do(t.Context(), p, fails(repeat(throttled, 9)...).op)
+		if wait, ok := retry.After(err); wait != 30*time.Second || !ok {
+			t.Errorf("After = %v, %t after three attempts, want 30s, true", wait, ok)
+		}
+	})
+}
+
 // The end of a wait and the end of the context fall together: whichever is seen
 // first, an attempt under an ended context must not start.
 func TestContextThatEndsTogetherWithAWait(t *testing.T) {

@@ -72,7 +72,8 @@ func After(err error) (wait time.Duration, ok bool) {
 	return awsWaits[0], true
 }
 
-// asked returns the wait that an error in the chain asks for, 0 if none does.
+// asked returns the wait that an error in the chain asks for, 0 or less if none
+// does.
 func asked(err error) time.Duration {
 	if e, ok := errors.AsType[*Error](err); ok && e.RetryAfter > 0 {
 		return e.RetryAfter
@@ -82,7 +83,7 @@ func asked(err error) time.Duration {
 		RetryAfter() time.Duration
 	}
 	if e, ok := errors.AsType[retryAfter](err); ok {
-		return max(e.RetryAfter(), 0)
+		return e.RetryAfter()
 	}
 	return 0
 }

