@@ -1,0 +1,83 @@
+package smtpclient
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"testing/synctest"
+)
+
+const secret = "BPasswordThatMustNeverBeSeen0123456789abcdef"
+
+// client returns a client for the script with over-writable settings.
+func (s *script) client(tb testing.TB, change ...func(*Config)) *Client {
+	tb.Helper()
+	cfg := Config{Addr: "smtp.example.com:587", Username: "AKIAIOSFODNN7EXAMPLE", Password: secret, TLSConfig: clientTLS, DialContext: s.dial}
+	if s.wrapper {
+		cfg.Addr = "smtp.example.com:465"
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	c, err := New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return c
+}
+
+const (
+	sender  = "alice@example.com"
+	someone = "bob@example.net"
+)
+
+var letter = []byte("Subject: hello\r\n\r\nHello, Bob.\r\n")
+
+func (c *Client) post(ctx context.Context, to ...string) (Reply, error) {
+	if len(to) == 0 {
+		to = []string{someone}
+	}
+	return c.Send(ctx, sender, to, bytes.NewReader(letter))
+}
+
+func TestSendOverEachKindOfConnection(t *testing.T) {
+	for name, mode := range map[string]TLSMode{"STARTTLS": STARTTLS, "wrapper": TLSWrapper, "plaintext": Plaintext} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				s.wrapper = mode == TLSWrapper
+				c := s.client(t, func(cfg *Config) {
+					cfg.TLS = mode
+					if mode == Plaintext {
+						cfg.Addr = "127.0.0.1:2525"
+					}
+				})
+				for range 3 {
+					r, err := c.post(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if want := "0107017033dbb64d-be13a01e-dbf1-44b7-b876-3622165dacc1-000000"; r.Code != 250 || r.MessageID != want || r.Text != "Ok "+want {
+						t.Errorf("reply %+v", r)
+					}
+				}
+				if got := s.mailbox(); len(got) != 3 || got[0] != string(letter) {
+					t.Errorf("mailbox %q", got)
+				}
+				if n, _, _ := s.connections(); n != 1 {
+					t.Errorf("%d connections, want 1", n)
+				}
+				if err := c.Ping(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := c.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if st := c.Stats(); st.Open != 0 || st.Messages != 3 || st.Closed.Shutdown != 1 {
+					t.Errorf("stats %+v", st)
+				}
+			})
+		})
+	}
+}
