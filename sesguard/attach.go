@@ -123,9 +123,10 @@ func (v *validator) mediaType(field string, a Attachment) string {
 	return out
 }
 
-// param appends a parameter of a Content-Type or Content-Disposition: a quoted
-// string if that is safe, otherwise as RFC 2231 has it, in pieces if it is
-// long, with an ASCII fallback for readers that know only the plain form.
+// param appends a parameter of a Content-Disposition: a quoted string if that
+// is safe, otherwise as RFC 2231 has it, in pieces if it is long. The ASCII
+// fallback for old readers stands in the Content-Type alone, since some that
+// know RFC 2231 prefer a plain form that stands beside it.
 func (f *folder) param(name, value string) {
 	if isPlainName(value) {
 		f.quoted(name, value)
@@ -148,7 +149,6 @@ func (f *folder) param(name, value string) {
 			enc = enc[n:]
 		}
 	}
-	f.quoted(name, fallback(value))
 }
 
 func (f *folder) quoted(name, value string) { f.parameter(name + `="` + value + `"`) }

@@ -15,13 +15,17 @@ import (
 func sevenBit(s string) bool {
 	start := 0
 	for i := range len(s) {
-		switch c := s[i]; {
+		c := s[i]
+		if ' ' <= c && c <= '~' && i-start < lineAim {
+			continue
+		}
+		switch {
 		case c == '\n' || c == '\r':
 			if i > start && isBlank(s[i-1]) {
 				return false
 			}
 			start = i + 1
-		case c < ' ' && c != '\t' || c > '~' || i-start >= lineAim:
+		case c != '\t' || i-start >= lineAim:
 			return false
 		}
 	}
