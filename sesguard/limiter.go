@@ -1,0 +1,126 @@
+package sesguard
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/retry"
+)
+
+const opLimiter = "sesguard limiter"
+
+// A Limiter keeps a guard within the account's send rate. SES counts
+// recipients, not messages, so n is the number of recipients of one message.
+// Implementations are safe for concurrent use.
+type Limiter interface {
+	// WaitN blocks until n recipients may be sent to, or refuses. A
+	// *seserrors.Error is returned from Send as it is, when ctx ended the
+	// error is of class Canceled, and any other error counts as Throttled.
+	// Nothing has been sent yet, so the error is never in doubt.
+	WaitN(ctx context.Context, n int) error
+
+	// Observe is told how each attempt ended, nil included: it is how a
+	// limiter learns. It must not block.
+	Observe(n int, err error)
+}
+
+// A RateLimiter is a [Limiter] with a fixed rate, a token bucket of
+// [golang.org/x/time/rate]. Create it with [NewLimiter].
+type RateLimiter struct{ bucket *rate.Limiter }
+
+// NewLimiter returns a Limiter that lets perSecond recipients pass a second,
+// with bursts of as many (at least one). Give it your account's sending rate,
+// which the SES console and GetAccount show as MaxSendRate, less a few per
+// cent: a client that sends at exactly its rate still draws refusals.
+//
+// A message with more recipients than the rate waits until its last recipient
+// is due. With a rate of 0, less, or NaN nothing passes and every WaitN is
+// refused at once; +Inf is no limit.
+func NewLimiter(perSecond float64) *RateLimiter {
+	if math.IsNaN(perSecond) || perSecond < 0 {
+		perSecond = 0
+	}
+	return &RateLimiter{rate.NewLimiter(rate.Limit(perSecond), burst(perSecond))}
+}
+
+// burst is one second's worth, so that a message after a pause need not wait.
+func burst(perSecond float64) int {
+	return int(max(1, min(perSecond, math.MaxInt32)))
+}
+
+// WaitN blocks until n recipients may be sent to. It refuses at once, with
+// class Throttled, when ctx's deadline comes first; [retry.After] of that error
+// is the time that would have been needed.
+func (l *RateLimiter) WaitN(ctx context.Context, n int) error {
+	if l.bucket.Limit() <= 0 {
+		return throttled("the limiter's rate is 0: nothing may pass", nil)
+	}
+	now := time.Now()
+	held, delay := l.reserve(now, n)
+	if deadline, ok := ctx.Deadline(); ok && now.Add(delay).After(deadline) {
+		cancel(held, now)
+		return &retry.Error{RetryAfter: delay, Err: throttled(fmt.Sprintf("the turn of %d recipients comes after the context's deadline", n), context.DeadlineExceeded)}
+	}
+	if err := sleep(ctx, delay); err != nil {
+		cancel(held, time.Now())
+		return err
+	}
+	return nil
+}
+
+// reserve takes n tokens in portions that the bucket can hold; the last
+// portion is due last.
+func (l *RateLimiter) reserve(now time.Time, n int) (held []*rate.Reservation, delay time.Duration) {
+	for n > 0 {
+		portion := min(n, l.bucket.Burst())
+		r := l.bucket.ReserveN(now, portion)
+		held = append(held, r)
+		delay = r.DelayFrom(now)
+		n -= portion
+	}
+	return held, delay
+}
+
+// cancel gives reservations back, the latest first: only then does the bucket
+// restore them in full.
+func cancel(held []*rate.Reservation, now time.Time) {
+	for _, r := range slices.Backward(held) {
+		r.CancelAt(now)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// set changes the rate for the reservations to come.
+func (l *RateLimiter) set(perSecond float64) {
+	l.bucket.SetLimit(rate.Limit(perSecond))
+	l.bucket.SetBurst(burst(perSecond))
+}
+
+// Observe does nothing: the rate is fixed.
+func (l *RateLimiter) Observe(int, error) {}
+
+func throttled(message string, cause error) *seserrors.Error {
+	return &seserrors.Error{
+		Op: opLimiter, Class: seserrors.Throttled, Reason: seserrors.SendRateExceeded,
+		Message: message, Err: cause,
+	}
+}
