@@ -1,0 +1,107 @@
+package sesguard
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+func paused() error { return seserrors.Classify(seserrors.SendingPaused) }
+
+// pass runs one attempt that ends with err through b, and returns what the
+// sender sees.
+func pass(b *breaker, err error) error {
+	probe, refused := b.admit()
+	if refused != nil {
+		return refused
+	}
+	b.observe(probe, err)
+	return err
+}
+
+func TestAnAccountRefusalOpensTheBreaker(t *testing.T) {
+	for _, reason := range []seserrors.Reason{
+		seserrors.SendingPaused, seserrors.AccountSuspended, seserrors.CredentialsInvalid, seserrors.NotSubscribed,
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			var b breaker
+			pass(&b, seserrors.Classify(reason))
+			err := pass(&b, nil)
+			if !errors.Is(err, reason) || seserrors.MaybeAccepted(err) || !seserrors.IsFatal(err) {
+				t.Errorf("the next send got %v, want %s at once, fatal and without doubt", err, reason)
+			}
+		})
+	}
+}
+
+func TestARefusalOfOneMessageOrSenderNeverOpensTheBreaker(t *testing.T) {
+	for _, reason := range []seserrors.Reason{
+		seserrors.IdentityNotVerified, seserrors.MessageRejected, seserrors.IllegalAddress, seserrors.ConfigurationSetMissing,
+		seserrors.ConfigurationSetPaused, seserrors.SendRateExceeded, seserrors.DailyQuotaExceeded, seserrors.Network,
+		seserrors.ClockSkew,
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			var b breaker
+			pass(&b, seserrors.Classify(reason))
+			if err := pass(&b, nil); err != nil {
+				t.Errorf("the next send got %v", err)
+			}
+		})
+	}
+}
+
+func TestOneSendProbesAnOpenBreakerAfterTheCooldown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b breaker
+		pass(&b, paused())
+		for _, cooldown := range []time.Duration{5, 10, 20, 40, 60, 60} {
+			cooldown *= time.Second
+			time.Sleep(cooldown - time.Nanosecond)
+			if _, err := b.admit(); err == nil {
+				t.Fatalf("a send passed just before the cooldown of %v was over", cooldown)
+			}
+			time.Sleep(time.Nanosecond)
+			probe, err := b.admit()
+			if err != nil || !probe {
+				t.Fatalf("after %v: probe %v, %v; want a probe", cooldown, probe, err)
+			}
+			if _, err := b.admit(); err == nil {
+				t.Fatal("a second send passed while one probes")
+			}
+			b.observe(probe, paused())
+		}
+		time.Sleep(maxCooldown)
+		pass(&b, nil)
+		if err := pass(&b, nil); err != nil {
+			t.Errorf("after a probe that succeeded: %v", err)
+		}
+	})
+}
+
+func TestAProbeThatDoesNotReachSESIsFollowedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b breaker
+		pass(&b, paused())
+		time.Sleep(minCooldown)
+		pass(&b, seserrors.Classify(seserrors.Network))
+		if err := pass(&b, nil); err != nil {
+			t.Errorf("the next send got %v, want to be the next probe", err)
+		}
+		if err := pass(&b, nil); err != nil {
+			t.Errorf("after the probe that succeeded: %v", err)
+		}
+	})
+}
+
+func TestWhatWasUnderWayDoesNotCloseTheBreaker(t *testing.T) {
+	var b breaker
+	early, _ := b.admit()
+	pass(&b, paused())
+	b.observe(early, nil)
+	if err := pass(&b, nil); err == nil {
+		t.Error("a success that had begun before the refusal closed the breaker")
+	}
+}
