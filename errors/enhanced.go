@@ -1,5 +1,7 @@
 package errors
 
+import "strings"
+
 // cutEnhanced splits an enhanced status code (RFC 3463 §2: class 2, 4 or 5,
 // then subject and detail of one to three digits) from the start of text and
 // returns it with the words after it. Without one it returns "" and text.
@@ -20,7 +22,7 @@ func cutEnhanced(text string) (code, rest string) {
 		return "", text
 	}
 	code, rest = text[start:end], text[end:]
-	if rest != "" && rest[0] != ' ' && rest[0] != '\t' && rest[0] != ':' && rest[0] != '\r' && rest[0] != '\n' {
+	if rest != "" && strings.IndexByte(" \t\r\n:;,\"')]}", rest[0]) < 0 {
 		return "", text
 	}
 	for rest != "" && (rest[0] == ' ' || rest[0] == '\t' || rest[0] == ':') {

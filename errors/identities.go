@@ -72,8 +72,6 @@ func cutItem(list string) (item, rest string) {
 	quoted, angle := false, false
 	for i := 0; i < len(list); i++ {
 		switch c := list[i]; {
-		case c == '\\' && quoted:
-			i++
 		case c == '"':
 			quoted = !quoted
 		case quoted:

@@ -33,6 +33,11 @@ func (e *Error) fromText(text string) {
 		e.fromCode(a)
 		return
 	}
+	if code := markedCode(text); code != "" && a.status != 0 {
+		a.code = code
+		e.fromAnswer(a)
+		return
+	}
 	if code, words := findReply(text, a.status != 0); code != 0 {
 		e.Code = code
 		e.fromReply(words, text)
@@ -94,6 +99,28 @@ func findCode(text string) (code, words string) {
 		i = end
 	}
 	return "", ""
+}
+
+// codeMarks are what tools print before an API code, known or not.
+var codeMarks = []string{"api error ", "an error occurred (", "error code: ", "<code>"}
+
+// markedCode returns the word that a tool calls an API code, or "".
+func markedCode(text string) string {
+	for _, mark := range codeMarks {
+		i := index(text, mark)
+		if i < 0 {
+			continue
+		}
+		word := text[i+len(mark):]
+		n := 0
+		for n < len(word) && n < maxCode && isWord(word[n]) {
+			n++
+		}
+		if n > 0 && isUpper(word[0]) {
+			return word[:n]
+		}
+	}
+	return ""
 }
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }
@@ -185,7 +212,7 @@ func number(s string) int {
 }
 
 // replyMarks are what tools print directly before a reply code.
-var replyMarks = []string{"said: ", "code: ", "code ", `code":`, `code": `, "code=", `code "`, "status: ", "status ", "error: ", "error ", "reply: ", "response: ", "response ", "exception: ", "data: ", `"`, "(", "smtp; ", "smtp;", "got "}
+var replyMarks = []string{"said: ", "code: ", "code ", `code":`, `code": `, "code=", `code "`, "status: ", "status ", "error: ", "error ", "reply: ", "response: ", "response ", "exception: ", "data: ", "failed: ", `"`, "(", "smtp; ", "smtp;", "got "}
 
 // findReply returns the reply code that a text holds and the words after it.
 // Three digits are a code when words follow as they do in a reply or when a
@@ -204,6 +231,8 @@ func findReply(text string, http bool) (code int, words string) {
 		switch {
 		case looksSpoken(text[i+3:], announced):
 			return n, words
+		case announced && hasPrefix(words, ", b'"): // Python: (454, b'Throttling failure')
+			return n, strings.TrimSuffix(strings.TrimSuffix(words[len(", b'"):], ")"), "'")
 		case announced && code == 0:
 			code = n
 		}

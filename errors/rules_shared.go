@@ -265,6 +265,12 @@ var sharedRules = []rule{
 	{"", "address * blocklisted", AddressBlacklisted, seen},
 	{"", "blacklisted", AddressBlacklisted, seen},
 
+	// The complaints of a MIME header parser: "Expected '/', got ;".
+	{"", "expected * , got", IllegalHeader, seen},
+	{"", "expected mime type", IllegalHeader, seen},
+	{"", "expected parameter", IllegalHeader, seen},
+	{"", "expected disposition", IllegalHeader, seen},
+
 	// Size and attachments.
 	{"", "message length is more than", MessageTooLong, docQuotas},
 	{"", "message length exceeds", MessageTooLong, docQuotas},
@@ -309,10 +315,6 @@ var sharedRules = []rule{
 	{"", "header * duplicate", DuplicateHeader, seen},
 	{"", "header * appear only once", DuplicateHeader, seen},
 	{"", "more than one * header", DuplicateHeader, seen},
-	{"", "expected * got", IllegalHeader, seen},
-	{"", "expected mime type", IllegalHeader, seen},
-	{"", "expected parameter", IllegalHeader, seen},
-	{"", "expected disposition", IllegalHeader, seen},
 	{"", "missing required header", IllegalHeader, seen},
 	{"", "empty required header", IllegalHeader, seen},
 	{"", "required header", IllegalHeader, seen},

@@ -1,0 +1,333 @@
+package errors
+
+import (
+	stderrors "errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+)
+
+// Replies beyond the collection, each by SMTP.
+func TestSMTPReplies(t *testing.T) {
+	for _, c := range []struct {
+		code   int
+		text   string
+		class  Class
+		reason Reason
+	}{
+		// The family of "Transaction failed".
+		{554, "Transaction failed: Missing final '@domain'", Rejected, IllegalAddress},
+		{554, "Transaction failed: Missing '>'", Rejected, IllegalAddress},
+		{554, `Transaction failed: Missing '"'`, Rejected, IllegalAddress},
+		{554, "Transaction failed: Missing ')'", Rejected, IllegalAddress},
+		{554, "Transaction failed: Missing local name", Rejected, IllegalAddress},
+		{554, "Transaction failed: Missing domain", Rejected, IllegalAddress},
+		{554, "Transaction failed: Local address is missing", Rejected, IllegalAddress},
+		{554, "Transaction failed: Local address contains dot-dot", Rejected, IllegalAddress},
+		{554, "Transaction failed: Local address starts with dot", Rejected, IllegalAddress},
+		{554, "Transaction failed: Local address ends with dot", Rejected, IllegalAddress},
+		{554, "Transaction failed: Local address contains illegal character", Rejected, IllegalAddress},
+		{554, "Transaction failed: Local part of the email address contains illegal character", Rejected, IllegalAddress},
+		{554, "Transaction failed: Domain contains dot-dot", Rejected, IllegalAddress},
+		{554, "Transaction failed: Domain ends with dot", Rejected, IllegalAddress},
+		{554, "Transaction failed: Domain is missing", Rejected, IllegalAddress},
+		{554, "Transaction failed: Domain name required", Rejected, IllegalAddress},
+		{554, "Transaction failed: Domain not in list", Rejected, IllegalAddress},
+		{554, "Transaction failed: Empty address", Rejected, IllegalAddress},
+		{554, "Transaction failed: Illegal address", Rejected, IllegalAddress},
+		{554, "Transaction failed: Illegal semicolon, not in group", Rejected, IllegalAddress},
+		{554, "Transaction failed: Illegal whitespace in address", Rejected, IllegalAddress},
+		{554, "Transaction failed: Extra route-addr", Rejected, IllegalAddress},
+		{554, "Transaction failed: Nested group", Rejected, IllegalAddress},
+		{554, "Transaction failed: Quote not at end of local address", Rejected, IllegalAddress},
+		{554, "Transaction failed: Address contains non-ASCII characters", Rejected, NonASCIIAddress},
+		{554, "Transaction failed: Email address contains non-ascii characters: ü@example.com", Rejected, NonASCIIAddress},
+		{554, "Transaction failed: There are non-ASCII characters in the email address", Rejected, NonASCIIAddress},
+		{554, "Transaction failed: Expected ';', got \"name\"", Rejected, IllegalHeader},
+		{554, "Transaction failed: Expected MIME type, got null", Rejected, IllegalHeader},
+		{554, "Transaction failed: Expected parameter value, got ;", Rejected, IllegalHeader},
+		{554, "Transaction failed: Expected disposition, got attachment;", Rejected, IllegalHeader},
+		{554, "Transaction failed: Unterminated quoted string", Rejected, IllegalHeader},
+		{554, "Transaction failed: Unbalanced quoted string", Rejected, IllegalHeader},
+		{554, "Transaction failed: Missing required header 'Date'.", Rejected, IllegalHeader},
+		{554, "Transaction failed: Illegal header 'X-Foo Bar'.", Rejected, IllegalHeader},
+		{554, "Transaction failed: Invalid header name", Rejected, IllegalHeader},
+		{554, "Transaction failed: Header names must be ASCII", Rejected, IllegalHeader},
+		{554, "Transaction failed: Missing start boundary", Rejected, IllegalHeader},
+		{554, "Transaction failed: Unknown encoding: utf-8", Rejected, IllegalHeader},
+		{554, "Transaction failed: Duplicate header 'DKIM-Signature'.", Rejected, DuplicateHeader},
+		{554, "Transaction failed: Duplicate header 'Message-ID'.", Rejected, DuplicateHeader},
+		{554, "Transaction failed: Illegal filename 'report.exe'.", Rejected, IllegalAttachment},
+		{554, "Transaction failed: Attachment file extension .exe is not allowed", Rejected, IllegalAttachment},
+		{554, "Transaction failed: Number of attachments exceeds the limit", Rejected, IllegalAttachment},
+		{554, "Transaction failed: No recipients specified", Rejected, NoRecipients},
+		{554, "Transaction failed: Invalid tag value <a:b>: only alphanumeric ASCII characters, '_',  '-' , '.', '@' are allowed.", Rejected, InvalidTag},
+		{554, "Transaction failed: Duplicate tag name <a>.", Rejected, InvalidTag},
+		{554, "Transaction failed: Message length is more than 41943040 bytes long: '50000000'.", Rejected, MessageTooLong},
+		{554, "Transaction failed: something that nobody has seen", Rejected, InvalidParameter},
+		// The family of "Message rejected".
+		{554, "Message rejected: Address blacklisted.", Rejected, AddressBlacklisted},
+		{554, "Message rejected: Address is on the suppression list", Rejected, AddressBlacklisted},
+		{554, "Message rejected: Sending paused for this account. For more information, please check the inbox of the email address associated with your AWS account.", Suspended, SendingPaused},
+		{554, "Message rejected: Sending suspended for this account. For more information, please check the inbox of the email address associated with your AWS account.", Suspended, AccountSuspended},
+		{554, "Message rejected: Account is paused", Suspended, SendingPaused},
+		{554, "Message rejected: Email sending is disabled for configuration set marketing.", Suspended, ConfigurationSetPaused},
+		{554, "Message rejected: Sending paused for this configuration set.", Suspended, ConfigurationSetPaused},
+		{554, "Message rejected: Sending is paused for tenant acme", Suspended, ConfigurationSetPaused},
+		{554, "Message rejected: The message contains a virus", Rejected, MessageRejected},
+		{554, "Message rejected: Mail FROM domain is not verified.", Denied, MailFromDomainNotVerified},
+		{554, "MAIL FROM domain not verified: bounce.example.com", Denied, MailFromDomainNotVerified},
+		{554, "Message rejected: Email address not verified user@example.com", Denied, IdentityNotVerified},
+		{554, "Message rejected", Rejected, MessageRejected},
+		{554, "Configuration set <x> does not exist.", Rejected, ConfigurationSetMissing},
+		{554, "Access denied: User arn:aws:iam::123456789012:user/ses-smtp is not authorized to perform `ses:SendRawEmail' on resource `arn:aws:ses:us-east-1:123456789012:identity/example.com'", Denied, AccessDenied},
+		{554, "Access denied", Denied, AccessDenied},
+		// Throttling in other words.
+		{454, "Throttling failure: Maximum SigV2 SMTP sending rate exceeded", Throttled, SigV2RateExceeded},
+		{454, "Throttling failure: Daily message quota exceeded.", QuotaExceeded, DailyQuotaExceeded},
+		{454, "Throttling failure: Rate exceeded", Throttled, SendRateExceeded},
+		{454, "Throttling failure", Throttled, SendRateExceeded},
+		{454, "4.7.0 Throttling failure: Maximum sending rate exceeded", Throttled, SendRateExceeded},
+		{451, "Throttling failure: Maximum sending rate exceeded.", Throttled, SendRateExceeded},
+		// Sessions, and other servers.
+		{421, "Connection closed by server. Maximum message count per session reached.", Unavailable, SessionMessageLimit},
+		{421, "too many messages in this connection", Unavailable, SessionMessageLimit},
+		{421, "4.7.0 mail.example.com Error: too many connections from 192.0.2.1", Unavailable, TooManyConnections},
+		{421, "4.4.2 mx.example.com Error: timeout exceeded", Unavailable, IdleTimeout},
+		{421, "mx.example.com: SMTP command timeout - closing connection", Unavailable, IdleTimeout},
+		{421, "Timeout - closing connection", Unavailable, IdleTimeout},
+		{421, "Service not available, closing transmission channel", Unavailable, ServiceFailure},
+		{421, "4.3.2 Service shutting down", Unavailable, ServiceFailure},
+		{432, "4.7.12 A password transition is needed", Unavailable, AuthUnavailable},
+		{450, "4.2.0 <a@example.com>: Recipient address rejected: Greylisted, try again", Unavailable, ServiceFailure},
+		{450, "4.7.1 Client host rejected: cannot find your hostname", Unavailable, ServiceFailure},
+		{451, "4.3.0 Error: queue file write error", Unavailable, ServiceFailure},
+		{452, "4.5.3 Error: too many recipients", Unavailable, TooManyRecipients},
+		{452, "4.3.1 Insufficient system storage", Unavailable, ServiceFailure},
+		{454, "TLS not available due to temporary reason", Unavailable, TLSFailure},
+		{459, "what", Unavailable, Unrecognized},
+		{500, "5.5.2 Error: bad syntax", Rejected, ProtocolError},
+		{502, "5.5.1 Error: command not implemented", Rejected, ProtocolError},
+		{503, "Bad sequence of commands", Rejected, ProtocolError},
+		{503, "5.5.1 Error: nested MAIL command", Rejected, ProtocolError},
+		{530, "5.7.0 Must issue a STARTTLS command first", Denied, TLSRequired},
+		{530, "Authentication required", Denied, AuthRequired},
+		{534, "5.7.9 Authentication mechanism is too weak", Denied, CredentialsInvalid},
+		{535, "5.7.8 Error: authentication failed: UGFzc3dvcmQ6", Denied, CredentialsInvalid},
+		{535, "5.7.8 Username and Password not accepted.", Denied, CredentialsInvalid},
+		{535, "Account not subscribed to SES", Denied, NotSubscribed},
+		{538, "5.7.11 Encryption required for requested authentication mechanism", Denied, TLSRequired},
+		{550, "5.1.1 <a@example.com>: Recipient address rejected: User unknown", Rejected, RecipientSyntax},
+		{550, "5.7.1 Relaying denied", Denied, AccessDenied},
+		{554, "5.7.1 <a@example.com>: Relay access denied", Denied, AccessDenied},
+		{554, "5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.example.org", Rejected, MessageRejected},
+		{552, "5.3.4 Message size exceeds fixed limit", Rejected, MessageTooLong},
+		{552, "5.3.4 Message too long.", Rejected, MessageTooLong},
+		{555, "5.5.4 Unsupported option: SIZE=1", Rejected, ProtocolError},
+		{501, "5.1.7 Bad sender address syntax", Rejected, MailFromSyntax},
+		{501, "5.1.3 Bad recipient address syntax", Rejected, RecipientSyntax},
+		{553, "<a b@example.com> Invalid email address", Rejected, MailFromSyntax},
+		{559, "what", Rejected, Unrecognized},
+	} {
+		t.Run(fmt.Sprintf("%d %s", c.code, c.text), func(t *testing.T) {
+			want := sample{Channel: "smtp", Code: float64(c.code), Text: c.text, Class: c.class, Reason: c.reason}
+			want.check(t, FromSMTP("smtp DATA", c.code, c.text))
+			for _, wrap := range wrappings {
+				want.check(t, Classify(stderrors.New(wrap(c.code, c.text))))
+			}
+		})
+	}
+}
+
+// Answers beyond the collection, each by the API.
+func TestAPIAnswers(t *testing.T) {
+	for _, c := range []struct {
+		status     int
+		code, text string
+		class      Class
+		reason     Reason
+		maybe      bool
+	}{
+		{400, "Throttling", "Rate exceeded", Throttled, SendRateExceeded, false},
+		{400, "Throttling", "Daily message quota exceeded.", QuotaExceeded, DailyQuotaExceeded, false},
+		{400, "LimitExceededException", "Maximum sending rate exceeded.", Throttled, SendRateExceeded, false},
+		{429, "TooManyRequestsException", "", Throttled, SendRateExceeded, false},
+		{429, "", "", Throttled, SendRateExceeded, false},
+		{429, "UnknownError", "UnknownError", Throttled, SendRateExceeded, false},
+		{503, "Throttling", "Maximum sending rate exceeded.", Throttled, SendRateExceeded, false},
+		{503, "ServiceUnavailableException", "", Unavailable, ServiceFailure, false},
+		{503, "", "", Unavailable, ServiceFailure, true},
+		{503, "UnknownError", "UnknownError", Unavailable, ServiceFailure, true},
+		{503, "SlowDown", "Please reduce your request rate.", Throttled, SendRateExceeded, false},
+		{502, "", "Bad Gateway", Unavailable, ServiceFailure, true},
+		{500, "InternalServiceErrorException", "", Unavailable, ServiceFailure, true},
+		{0, "InternalFailure", "", Unavailable, ServiceFailure, true},
+		{500, "MessageRejected", "", Rejected, MessageRejected, true},
+		{400, "SomethingNew", "never seen", Rejected, Unrecognized, false},
+		{403, "SomethingNew", "never seen", Rejected, Unrecognized, false},
+		{500, "SomethingNew", "never seen", Unavailable, ServiceFailure, true},
+		{429, "SomethingNew", "never seen", Throttled, SendRateExceeded, false},
+		{0, "SomethingNew", "never seen", Unknown, Unrecognized, false},
+		{403, "", "", Denied, AccessDenied, false},
+		{408, "", "", Unavailable, RequestTimeout, false},
+		{413, "", "", Rejected, MessageTooLong, false},
+		{307, "", "", Unavailable, ProtocolError, false},
+		{200, "", "", Unavailable, ResponseLost, true},
+		{403, "SignatureDoesNotMatch", "Signature expired: 20240101T000000Z is now earlier than 20240101T001000Z", Denied, ClockSkew, false},
+		{403, "InvalidSignatureException", "Signature not yet current: 20240101T000000Z is still later than 20231231T235500Z", Denied, ClockSkew, false},
+		{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.", Denied, CredentialsInvalid, false},
+		{403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", Denied, ClockSkew, false},
+		{400, "RequestExpired", "", Denied, ClockSkew, false},
+		{403, "InvalidClientTokenId", "The security token included in the request is invalid.", Denied, CredentialsInvalid, false},
+		{403, "UnrecognizedClientException", "The security token included in the request is invalid.", Denied, CredentialsInvalid, false},
+		{403, "MissingAuthenticationTokenException", "Missing Authentication Token", Denied, CredentialsInvalid, false},
+		{403, "ExpiredToken", "The security token included in the request is expired", Denied, CredentialsExpired, false},
+		{403, "SubscriptionRequiredException", "The AWS Access Key Id needs a subscription for the service", Denied, NotSubscribed, false},
+		{403, "AccessDeniedException", "User: arn:aws:iam::123456789012:user/x is not authorized to perform: ses:SendEmail on resource: arn:aws:ses:us-east-1:123456789012:configuration-set/my-set because no identity-based policy allows the ses:SendEmail action", Denied, AccessDenied, false},
+		{400, "MessageRejected", "Sending paused for this account. For more information, please check the inbox of the email address associated with your AWS account.", Suspended, SendingPaused, false},
+		{400, "SendingPausedException", "Sending is paused for configuration set x.", Suspended, ConfigurationSetPaused, false},
+		{400, "AccountSendingPausedException", "", Suspended, SendingPaused, false},
+		{400, "ConfigurationSetSendingPausedException", "", Suspended, ConfigurationSetPaused, false},
+		{400, "ConfigurationSetDoesNotExistException", "", Rejected, ConfigurationSetMissing, false},
+		{404, "NotFoundException", "Template welcome does not exist.", Rejected, TemplateMissing, false},
+		{404, "NotFoundException", "Tenant acme does not exist.", Rejected, NotFound, false},
+		{400, "TemplateDoesNotExist", "Template x does not exist", Rejected, TemplateMissing, false},
+		{400, "BadRequestException", "Attribute 'name' is not present in the rendering data.", Rejected, TemplateInvalid, false},
+		{400, "BadRequestException", "Missing rendering data", Rejected, TemplateInvalid, false},
+		{400, "MissingRenderingAttributeException", "", Rejected, TemplateInvalid, false},
+		{400, "BadRequestException", "Invalid tag name <a b>: only alphanumeric ASCII characters, '_', and '-' are allowed.", Rejected, InvalidTag, false},
+		{400, "BadRequestException", "Recipient count exceeds 50.", Rejected, TooManyRecipients, false},
+		{400, "BadRequestException", "Local address contains control or whitespace", Rejected, IllegalAddress, false},
+		{400, "BadRequestException", "Missing '\"'", Rejected, IllegalAddress, false},
+		{400, "BadRequestException", "Duplicate header 'From'.", Rejected, DuplicateHeader, false},
+		{400, "BadRequestException", "Source cannot be empty", Rejected, InvalidParameter, false},
+		{400, "ValidationException", "1 validation error detected: Value at 'content' failed to satisfy constraint: Member must not be null", Rejected, InvalidParameter, false},
+		{409, "ConflictException", "", Unavailable, Conflict, false},
+		{400, "aws.protocoltests#MessageRejected", "", Rejected, MessageRejected, false},
+		{400, "Aws::SES::Errors::MessageRejected", "", Rejected, MessageRejected, false},
+		{400, "MessageRejected:http://internal.amazon.com/coral/", "", Rejected, MessageRejected, false},
+	} {
+		t.Run(fmt.Sprintf("%d %s %s", c.status, c.code, c.text), func(t *testing.T) {
+			want := sample{Channel: "api", Code: c.code, Text: c.text, Class: c.class, Reason: c.reason, MaybeAccepted: c.maybe}
+			want.check(t, FromAPI("ses SendEmail", sdkError(c.status, c.code, c.text)))
+			if c.status != 200 && c.status != 307 && c.code != "" && c.class != Unknown && !strings.ContainsAny(c.code, ":#") {
+				want.check(t, Classify(stderrors.New(sdkError(c.status, c.code, c.text).Error())))
+			}
+		})
+	}
+}
+
+// Text of tools that is no reply, or a reply in unusual clothes.
+func TestPlainText(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		class  Class
+		reason Reason
+		maybe  bool
+	}{
+		{"dial tcp 192.0.2.1:587: i/o timeout", Unavailable, Network, false},
+		{"dial tcp: lookup email-smtp.af-south-1.amazonaws.com: no such host", Denied, NameNotFound, false},
+		{"dial tcp 192.0.2.1:465: connect: connection refused", Unavailable, Network, false},
+		{"read tcp 10.0.0.1:40000->192.0.2.1:465: read: connection reset by peer", Unavailable, Network, true},
+		{"write: broken pipe", Unavailable, Network, true},
+		{"EOF", Unavailable, Network, true},
+		{"unexpected EOF", Unavailable, Network, true},
+		{"error reading multipart body: unexpected EOF", Unavailable, Network, true},
+		{"context canceled", Canceled, ContextDone, true},
+		{"Post \"https://email.us-east-1.amazonaws.com/v2/email/outbound-emails\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", Canceled, ContextDone, true},
+		{"tls: first record does not look like a TLS handshake", Denied, TLSModeMismatch, false},
+		{"ssl.SSLError: [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1122)", Denied, TLSModeMismatch, false},
+		{"tls: failed to verify certificate: x509: certificate is valid for a.example.com, not b.example.com", Denied, CertificateInvalid, false},
+		{"Error: self signed certificate in certificate chain", Denied, CertificateInvalid, false},
+		{"Error: connect ETIMEDOUT 192.0.2.1:587", Unavailable, Network, false},
+		{"Error: read ETIMEDOUT", Unavailable, Network, true},
+		{"Error: getaddrinfo ENOTFOUND email-smtp.example.com", Denied, NameNotFound, false},
+		{"socket.gaierror: [Errno -2] Name or service not known", Denied, NameNotFound, false},
+		{"smtplib.SMTPServerDisconnected: Connection unexpectedly closed", Unavailable, Network, true},
+		{"Connect timeout on endpoint URL: \"https://email.us-east-1.amazonaws.com/\"", Unavailable, Network, false},
+		{"Read timeout on endpoint URL: \"https://email.us-east-1.amazonaws.com/\"", Unavailable, Network, true},
+		{"lost connection with email-smtp.us-east-1.amazonaws.com[192.0.2.1] while sending end of data -- message may be sent more than once", Unavailable, Network, true},
+		{"lost connection with email-smtp.us-east-1.amazonaws.com[192.0.2.1] while receiving the initial server greeting", Unavailable, Network, false},
+		{"503 Service Unavailable", Unavailable, ServiceFailure, true},
+		{"HTTP/1.1 503 Service Unavailable", Unavailable, ServiceFailure, true},
+		{"HTTP/1.1 429 Too Many Requests", Throttled, SendRateExceeded, false},
+		{"502 Bad Gateway", Unavailable, ServiceFailure, true},
+		{"Throttling: Maximum sending rate exceeded.", Throttled, SendRateExceeded, false},
+		{"An error occurred (Throttling) when calling the SendRawEmail operation (reached max retries: 4): Daily message quota exceeded.", QuotaExceeded, DailyQuotaExceeded, false},
+		{`<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameterValue</Code><Message>Duplicate header &apos;From&apos;.</Message></Error></ErrorResponse>`, Rejected, DuplicateHeader, false},
+		{`{"__type":"com.amazonaws.ses#BadRequestException","message":"Missing final '@domain'"}`, Rejected, IllegalAddress, false},
+		{"operation error SESv2: SendEmail, get identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found", Denied, CredentialsInvalid, false},
+		{"operation error SESv2: SendEmail, 1 validation error(s) found.\n- missing required field, SendEmailInput.Content.\n", Invalid, InvalidParameter, false},
+		{"waited 450 ms for a slot", Unknown, Unrecognized, false},
+		{"sent 500 messages", Unknown, Unrecognized, false},
+		{"open /var/mail/465/587: permission denied", Unknown, Unrecognized, false},
+		{"disk full", Unknown, Unrecognized, false},
+		{"", Unknown, Unrecognized, false},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			want := sample{Channel: "text", Text: c.text, Class: c.class, Reason: c.reason, MaybeAccepted: c.maybe}
+			want.check(t, Classify(stderrors.New(c.text)))
+			want.check(t, Classify(fmt.Errorf("mail 7: %w", stderrors.New(c.text))))
+		})
+	}
+}
+
+// Every exported reason has a class, a scope and an advice, and every rule a
+// source and a known reason.
+func TestTablesAreComplete(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[Reason]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		slug := Reason(strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`))
+		found[slug] = true
+		if len(slug.Advice()) < 20 || reasons[slug].advice == "" {
+			t.Errorf("%s has no advice", slug)
+		}
+		if slug.Class() == Unknown && slug != Unrecognized {
+			t.Errorf("%s has no class", slug)
+		}
+		return true
+	})
+	if len(found) != len(reasons) || len(found) < 50 {
+		t.Errorf("%d reasons, %d in the table", len(found), len(reasons))
+	}
+	check := func(r rule) {
+		if r.source == "" || !found[r.reason] || r.text != strings.ToLower(r.text) || r.text != "" && len(r.text) < 3 {
+			t.Errorf("bad rule %+v", r)
+		}
+	}
+	for _, table := range [][]rule{smtpRules, sharedRules, enhancedRules, replyRules, statusRules, netOnly(netRules)} {
+		for _, r := range table {
+			check(r)
+		}
+	}
+	for _, r := range append(append([]apiRule{}, apiRules...), bulkRules...) {
+		check(r.rule)
+	}
+}
+
+// No rule is hidden by an earlier one: the text of each draws its own reason.
+func TestEveryRuleCanFire(t *testing.T) {
+	for _, table := range [][]rule{smtpRules, sharedRules, netOnly(netRules)} {
+		m := newMatcher(table)
+		for i, r := range table {
+			code := (r.code + "00")[:min(3, len(r.code+"00"))]
+			if r.code == "" {
+				code = "999"
+			}
+			if got, _ := m.reason(code, strings.ReplaceAll(r.text, " * ", " x ")); got != r.reason {
+				t.Errorf("rule %d %q draws %s, not %s", i, r.text, got, r.reason)
+			}
+		}
+	}
+}
