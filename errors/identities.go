@@ -37,12 +37,7 @@ var listEnds = []string{
 // parseIdentities splits a list at its commas, and returns the bare addresses
 // and domains and whether the list was cut.
 func parseIdentities(list string) (ids []string, truncated bool) {
-	for _, end := range listEnds {
-		if i := index(list, end); i >= 0 {
-			list = list[:i]
-		}
-	}
-	list = strings.TrimRight(list, " \t)]}\"'`;")
+	list = strings.TrimRight(list[:listEnd(list)], " \t)]}\"'`;")
 	if cut, ok := strings.CutSuffix(list, "..."); ok {
 		list, truncated = cut, true
 	}
@@ -65,6 +60,21 @@ func parseIdentities(list string) (ids []string, truncated bool) {
 		ids = append(ids, id)
 	}
 	return ids, truncated
+}
+
+// listEnd returns where the list ends and what tools put behind it begins.
+func listEnd(list string) int {
+	for i := 0; i < len(list); i++ {
+		if isAlnum(list[i]) || list[i] == '.' { // no end starts so
+			continue
+		}
+		for _, end := range listEnds {
+			if hasPrefix(list[i:], end) {
+				return i
+			}
+		}
+	}
+	return len(list)
 }
 
 // cutItem splits a list at its first comma outside quotes and angle brackets.

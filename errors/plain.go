@@ -177,6 +177,26 @@ var statusPhrases = []string{
 
 // findStatus returns the HTTP status that a text names, or 0.
 func findStatus(text string) int {
+	if index(text, "status") >= 0 || index(text, "http") >= 0 {
+		if s := markedStatus(text); s != 0 {
+			return s
+		}
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] != '4' && text[i] != '5' || i > 0 && isWord(text[i-1]) {
+			continue
+		}
+		for _, phrase := range statusPhrases {
+			if hasPrefix(text[i:], phrase) {
+				return number(phrase)
+			}
+		}
+	}
+	return 0
+}
+
+// markedStatus returns the first number behind a mark that is a status.
+func markedStatus(text string) int {
 	for _, mark := range statusMarks {
 		for rest := text; ; {
 			i := index(rest, mark)
@@ -187,11 +207,6 @@ func findStatus(text string) int {
 			if s := number(strings.TrimLeft(rest, `:="'( `)); isHTTPStatus(s) {
 				return s
 			}
-		}
-	}
-	for _, phrase := range statusPhrases {
-		if i := index(text, phrase); i >= 0 && (i == 0 || !isWord(text[i-1])) {
-			return number(phrase)
 		}
 	}
 	return 0
