@@ -85,6 +85,11 @@ func (d *dialogue) expectEnd() {
 func (d *dialogue) startTLS(s *sestest.Server) {
 	d.t.Helper()
 	d.cmd(220, "", "STARTTLS")
+	d.secure(s)
+}
+
+// secure puts TLS on the connection.
+func (d *dialogue) secure(s *sestest.Server) {
 	cfg := s.TLSConfig()
 	cfg.ServerName = "localhost"
 	d.use(tls.Client(d.conn, cfg))
