@@ -137,3 +137,23 @@ func wantAccepted(t testing.TB, s *sestest.Server, want int) []sestest.Mail {
 	}
 	return got
 }
+
+// script sends every first string as a line, and expects a line that begins
+// with every second one.
+func (d *dialogue) script(lines ...string) {
+	d.t.Helper()
+	for i := 0; i < len(lines); i += 2 {
+		if _, err := io.WriteString(d.conn, lines[i]+"\r\n"); err != nil {
+			d.t.Fatal(err)
+		}
+		for {
+			got, err := d.r.ReadLine()
+			if err != nil || !strings.HasPrefix(got, lines[i+1]) {
+				d.t.Fatalf("%q draws %q, %v, want %q", lines[i], got, err, lines[i+1])
+			}
+			if len(got) < 4 || got[3] != '-' {
+				break
+			}
+		}
+	}
+}
