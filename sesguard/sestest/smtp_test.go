@@ -260,23 +260,6 @@ func TestHalfAMessageIsNeverAccepted(t *testing.T) {
 	})
 }
 
-func TestAMessageOver40MBIsRefusedAfterTheDot(t *testing.T) {
-	s := newServer(t)
-	tests := map[string]struct {
-		size, code int
-		text       string
-	}{
-		"at the limit": {sestest.MaxMessageSize, 250, "Ok"},
-		"beyond it":    {sestest.MaxMessageSize + 1, 552, "Message is too long."},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			d := start(t, s)
-			d.mail(message+strings.Repeat("x", tt.size-len(message)-2)+"\r\n", tt.code, tt.text)
-		})
-	}
-}
-
 func TestTheFiftyFirstRecipientIsRefusedAfterTheDot(t *testing.T) {
 	s := newServer(t)
 	for n, want := range map[int]string{50: "250 Ok", 51: "554 Transaction failed: Recipient count exceeds 50."} {
