@@ -46,7 +46,8 @@ type Address struct {
 // case. Any other ASCII domain keeps its letter case, because SES compares
 // verified email addresses with regard to case. Letters, digits and hyphens
 // are taken, no underscore and no final dot, which SES refuses. A domain
-// without a dot is taken, as in RFC 5321; one whose last label is all digits
+// without a dot is taken: RFC 5321 allows it and SES's parser lets it through,
+// though nothing is delivered there by SES. One whose last label is all digits
 // is not (RFC 3696 §2).
 //
 // The local part is ASCII: SES takes neither Unicode nor Punycode there, and

@@ -155,6 +155,42 @@ func TestParseAddressRefuses(t *testing.T) {
 	}
 }
 
+// The vectors are those that UTS #46 and RFC 3492 §7.1 discuss.
+func TestDomainsBecomeThePunycodeOfTheStandard(t *testing.T) {
+	for in, want := range map[string]string{
+		"bücher.example":       "xn--bcher-kva.example",
+		"BÜCHER.Example":       "xn--bcher-kva.example",
+		"bu\u0308cher.example": "xn--bcher-kva.example", // not composed
+		"faß.de":               "xn--fa-hia.de",
+		"βόλος.com":            "xn--nxasmm1c.com",
+		"ශ්\u200dරී.com":       "xn--10cl1a0b660p.com",
+		"نامه\u200cای.com":     "xn--mgba3gch31f060k.com",
+		"öbb.at":               "xn--bb-eka.at",
+		"他们为什么不说中文.example":    "xn--ihqwcrb4cv8a8dqg056pqjye.example",
+		"なぜみんな日本語を話してくれないのか.example": "xn--n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa.example",
+		"ｅｘａｍｐｌｅ．com":                "example.com",
+		"💩.la":                       "xn--ls8h.la",
+		"a\u00adb.com":               "ab.com", // the soft hyphen is dropped
+		"א.example":                  "xn--4db.example",
+	} {
+		if a, err := ParseAddress("u@" + in); err != nil || a.Domain != want {
+			t.Errorf("%s: %s, %v; want %s", in, a.Domain, err, want)
+		}
+	}
+	for _, in := range []string{
+		"a\u200cb.com", // a joiner out of context
+		"אa.com",       // right to left, and ends left to right
+		"\u0301a.com",  // begins with a combining mark
+		"ü-.com", "-ü.com", "ab--ü.com", "ü。。com", "。ü.com", "ü.com。", "\u2260.com", "ü\u3000.com", "ü/a.com",
+		"xn--fa-hia\u0301.de", "xn--BCHER-KVA\u00fc.de", "１２.com。１", "1.2.3.４", "\u00ad.com", "xn--zca\u200d.com",
+		strings.Repeat("ü.", 60) + "com",
+	} {
+		if a, err := ParseAddress("u@" + in); err == nil {
+			t.Errorf("%q is taken as %s", in, a.Domain)
+		}
+	}
+}
+
 func TestAddrOfAnImpossibleAddressIsEmpty(t *testing.T) {
 	for _, a := range []Address{
 		{}, {Local: "a"}, {Domain: "b.c"}, {Local: "a\r\nb", Domain: "c.d"}, {Local: "a", Domain: "b.c> SIZE=1"},

@@ -238,7 +238,7 @@ func (c *composer) seed() string {
 	for _, a := range c.m.Attachments {
 		c.add("\x00", a.Name, "\x00", a.ContentID, "\x00")
 		c.buf = strconv.AppendInt(c.buf, int64(len(a.Content)), 10)
-		c.buf = append(c.buf, a.Content[:min(len(a.Content), 1024)]...)
+		c.buf = append(c.buf, a.Content[:min(len(a.Content), 256)]...)
 	}
 	sum := sha256.Sum256(c.buf)
 	c.buf = c.buf[:n]

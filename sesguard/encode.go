@@ -2,6 +2,7 @@ package sesguard
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -295,7 +296,7 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 func unreadable(a *Attachment, err error) error {
 	return &seserrors.Error{
 		Op: "sesguard read attachment", Class: seserrors.Invalid, Reason: seserrors.ContentUnreadable,
-		Message: brief(a.Name), Err: err,
+		Err: fmt.Errorf("attachment %q: %w", brief(a.Name), err),
 	}
 }
 

@@ -164,7 +164,7 @@ func (f *folder) addresses(name string, list []mailbox) {
 func (f *folder) header(m *Message, h heading, date time.Time) {
 	f.addresses("From", h.from)
 	f.addresses("To", h.to)
-	if len(h.to)+len(h.cc) == 0 {
+	if len(h.to) == 0 {
 		f.buf = append(f.buf, "To: undisclosed-recipients:;\r\n"...)
 	}
 	f.addresses("Cc", h.cc)

@@ -30,8 +30,8 @@ type Message struct {
 	// To, Cc and Bcc are the recipients. SES takes 50 in one message, all three
 	// lists together; the same address twice is one recipient (the domain is
 	// compared without regard to case). Bcc recipients stand in the envelope
-	// only. Without To and Cc the mail says "To: undisclosed-recipients:;",
-	// since SES wants a To.
+	// only. Without To the mail says "To: undisclosed-recipients:;", since SES
+	// wants a To header.
 	To, Cc, Bcc []string
 
 	// ReplyTo is where answers go. Empty: to From.
