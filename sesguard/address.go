@@ -111,7 +111,12 @@ func (e *AddressError) Error() string {
 }
 
 // Unwrap returns [seserrors.IllegalAddress] or [seserrors.NonASCIIAddress].
-func (e *AddressError) Unwrap() error { return e.slug }
+func (e *AddressError) Unwrap() error {
+	if e.slug == "" { // not made here
+		return seserrors.IllegalAddress
+	}
+	return e.slug
+}
 
 // A flaw is what an AddressError says, before the text is known.
 type flaw struct {

@@ -2,9 +2,11 @@ package sesguard
 
 import (
 	"errors"
+	"mime"
 	"net/mail"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -276,8 +278,11 @@ func FuzzAddressString(f *testing.F) {
 			}
 		}
 		for w := range strings.FieldsSeq(s) {
-			if strings.HasPrefix(w, "=?") && len(w) > wordMax {
-				t.Errorf("the encoded-word %q has %d characters", w, len(w))
+			if !strings.HasPrefix(w, "=?") {
+				continue
+			}
+			if text, err := new(mime.WordDecoder).Decode(w); err != nil || len(w) > wordMax || !utf8.ValidString(text) {
+				t.Errorf("the encoded-word %q has %d characters, %q, %v", w, len(w), text, err)
 			}
 		}
 		want := strings.ToValidUTF8(name, "\uFFFD")

@@ -87,6 +87,9 @@ func decode(t *testing.T, encoding string, body io.Reader) string {
 		if len(line) > lineAim {
 			t.Errorf("a line of a body has %d octets: %q", len(line), line)
 		}
+		if n := len(line); n > 0 && (line[n-1] == ' ' || line[n-1] == '\t') {
+			t.Errorf("a line of a body ends with a blank, which relays drop: %q", line)
+		}
 	}
 	switch encoding {
 	case "base64":
@@ -265,6 +268,32 @@ func TestLongListsAreFolded(t *testing.T) {
 	for line := range bytes.SplitSeq(data, []byte("\r\n")) {
 		if len(line) > 78 && !bytes.Contains(line, []byte("llll")) {
 			t.Errorf("long line %q", line)
+		}
+	}
+}
+
+func TestAFieldNeverBeginsWithAnEmptyLine(t *testing.T) {
+	m := plain()
+	long := strings.Repeat("x", 200)
+	m.Subject = strings.Repeat("y", 70) + " z"
+	m.To = []string{strings.Repeat("l", 64) + "@" + strings.Repeat("d", 60) + ".example"}
+	m.Headers = []Header{{"X-A", long + " " + long}, {strings.Repeat("X", 80), "ünicode"}}
+	data := written(t, m)
+	read(t, data)
+	if regexp.MustCompile(`(?m)^[^ ]+:[ \t]*\r\n`).Match(data) {
+		t.Errorf("an empty first line in\n%s", data)
+	}
+}
+
+func TestWhatMayBeSentAsItIs(t *testing.T) {
+	x76 := strings.Repeat("x", 76)
+	for s, want := range map[string]bool{
+		"": true, "a b\r\nc\n\n": true, "\ta": true, x76 + "\n" + x76: true, "=20": true,
+		"--=_x": false, "a \nb": false, "a\t\r\n": false, "a ": false, x76 + "x": false, x76 + "\t": false,
+		"ü": false, "\x00": false, "\x7f": false, "\f": false,
+	} {
+		if got := sevenBit(s); got != want {
+			t.Errorf("sevenBit(%q) = %v", s, got)
 		}
 	}
 }

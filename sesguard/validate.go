@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -249,10 +248,10 @@ func (v *validator) sesFields(m *Message, b *built) {
 
 func (v *validator) tag(earlier []Tag, t Tag, i int) {
 	const names, values = "1 to 255 ASCII letters, digits, _ and - are allowed", "1 to 255 ASCII letters, digits, _, -, . and @ are allowed"
-	if !isToken(t.Name, 255, "_-") || t.Name == "" {
+	if !isToken(t.Name, 255, "_") || t.Name == "" {
 		v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, names)
 	}
-	if !isToken(t.Value, 255, "_-.@") || t.Value == "" {
+	if !isToken(t.Value, 255, "_.@") || t.Value == "" {
 		v.add(item("Tags", i)+".Value", t.Value, seserrors.InvalidTag, values)
 	}
 	for _, e := range earlier {
@@ -265,16 +264,16 @@ func (v *validator) tag(earlier []Tag, t Tag, i int) {
 
 // token checks the name of something in SES; empty is none.
 func (v *validator) token(field, s string, r seserrors.Reason) {
-	if !isToken(s, 64, "_-") {
+	if !isToken(s, 64, "_") {
 		v.add(field, s, r, "at most 64 ASCII letters, digits, _ and - are allowed")
 	}
 }
 
-// isToken reports whether s is at most n ASCII letters, digits and characters
-// of more.
+// isToken reports whether s is at most n ASCII letters, digits, hyphens and
+// characters of more.
 func isToken(s string, n int, more string) bool {
 	for i := range len(s) {
-		if c := s[i]; c >= utf8.RuneSelf || (class[c]&ldh == 0 || c == '-') && strings.IndexByte(more, c) < 0 {
+		if c := s[i]; class[c]&ldh == 0 && strings.IndexByte(more, c) < 0 {
 			return false
 		}
 	}
@@ -287,8 +286,8 @@ func (v *validator) arn(field, s string) {
 		return
 	}
 	p := strings.SplitN(s, ":", 6)
-	ok := len(p) == 6 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && isToken(p[1], 20, "-") &&
-		p[2] == "ses" && p[3] != "" && isToken(p[3], 32, "-") && isAccount(p[4])
+	ok := len(p) == 6 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && isToken(p[1], 20, "") &&
+		p[2] == "ses" && p[3] != "" && isToken(p[3], 32, "") && isAccount(p[4])
 	if ok {
 		name, found := strings.CutPrefix(p[5], "identity/")
 		ok = found && name != "" && len(name) <= 320 && isPrintable(name) && !strings.ContainsAny(name, ` ,;"<>`)
