@@ -1,0 +1,18 @@
+package main
+
+const missing = `To send a mail over the API of Amazon SES, these are needed:
+
+  -from ADDRESS        an address or domain that SES has verified in your region
+                       (SES console, "Identities", "Create identity")
+  -region REGION       or AWS_REGION, or the region of your AWS profile: where
+                       that identity is, such as eu-west-1
+  AWS credentials      that may call ses:SendEmail and ses:SendRawEmail:
+                       "aws configure" or "aws sso login" stores some, or set
+                       AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. On EC2, ECS
+                       and Lambda the role's own are found.
+
+A new account is in the sandbox: it sends to verified addresses only, and to
+success@simulator.amazonses.com, which is the default of -to.
+
+Nothing at hand? go run ./examples/quickstart needs nothing.
+`
