@@ -87,12 +87,12 @@ func (s *setup) firstOctets(ctx context.Context) (net.Conn, *seserrors.Error) {
 
 func (s *setup) handshakeError(ctx context.Context, err error) *seserrors.Error {
 	if s.wire.heard && s.wire.first == '2' {
-		e := s.failed(ctx, "smtp TLS handshake", err)
+		e := s.failed(ctx, "smtp TLS", err)
 		e.Class, e.Reason = seserrors.Denied, seserrors.TLSModeMismatch
 		e.Message = "the server greets in clear text: set TLS to STARTTLS, or use port 465 or 2465"
 		return e
 	}
-	return s.failed(ctx, "smtp TLS handshake", err)
+	return s.failed(ctx, "smtp TLS", err)
 }
 
 // awaitBanner waits for the greeting in clear text. A server that keeps silent
@@ -194,7 +194,7 @@ func (s *setup) encrypt(ctx context.Context) *seserrors.Error {
 func (s *setup) startTLSError(ctx context.Context, err error) *seserrors.Error {
 	op := "smtp STARTTLS"
 	if state, ok := s.client.TLSConnectionState(); ok {
-		op = "smtp TLS handshake"
+		op = "smtp TLS"
 		if state.HandshakeComplete {
 			op = "smtp EHLO"
 		}

@@ -33,7 +33,8 @@ type ticket struct {
 
 // lasting reports whether every other dial would fail in the same way.
 func lasting(e *seserrors.Error) bool {
-	return e.Reason == seserrors.TooManyConnections || e.Reason.Scope() == seserrors.ScopeAccount
+	account := !e.Class.Retryable() && e.Reason.Scope() == seserrors.ScopeAccount
+	return account || e.Reason == seserrors.TooManyConnections
 }
 
 // admit returns the error that is remembered, or a ticket to dial.

@@ -1,0 +1,206 @@
+package smtpclient
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/jackc/puddle/v2"
+)
+
+// sinkServer answers as fast as it can and keeps nothing.
+func sinkServer(tb testing.TB, secure bool) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if secure {
+		ln = tls.NewListener(ln, serverTLS)
+	}
+	tb.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go swallow(c)
+		}
+	}()
+	return ln.Addr().String()
+}
+
+func swallow(c net.Conn) {
+	defer c.Close()
+	r := bufio.NewReaderSize(c, 128<<10)
+	say := func(s string) bool { _, err := io.WriteString(c, s); return err == nil }
+	say("220 sink ESMTP\r\n")
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		switch {
+		case bytes.HasPrefix(line, []byte("EHLO")):
+			say("250-sink\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")
+		case bytes.HasPrefix(line, []byte("AUTH")):
+			say("235 ok\r\n")
+		case bytes.HasPrefix(line, []byte("DATA")):
+			say("354 go\r\n")
+			if !swallowBody(r) {
+				return
+			}
+			say("250 Ok 0107017033dbb64d-be13a01e-dbf1-44b7-b876-3622165dacc1-000000\r\n")
+		case bytes.HasPrefix(line, []byte("QUIT")):
+			say("221 bye\r\n")
+			return
+		default:
+			say("250 Ok\r\n")
+		}
+	}
+}
+
+// swallowBody reads up to CRLF.CRLF, in the form of a search in large pieces.
+func swallowBody(r *bufio.Reader) bool {
+	end, tail := []byte("\r\n.\r\n"), []byte("\r\n")
+	for {
+		if _, err := r.Peek(1); err != nil {
+			return false
+		}
+		p, _ := r.Peek(r.Buffered())
+		last := append(tail, p[max(0, len(p)-8):]...)
+		r.Discard(len(p))
+		if bytes.HasSuffix(last, end) {
+			return true
+		}
+		tail = append([]byte(nil), last[max(0, len(last)-5):]...)
+	}
+}
+
+func benchMessage(size int) []byte {
+	var b bytes.Buffer
+	b.WriteString("From: alice@example.com\r\nTo: bob@example.net\r\nSubject: benchmark\r\n\r\n")
+	line := strings.Repeat("abcdefghijklmnopqrstuvwxyz", 3)[:76] + "\r\n"
+	for b.Len() < size {
+		b.WriteString(line)
+	}
+	return b.Bytes()
+}
+
+func benchClient(tb testing.TB, secure bool) *Client {
+	cfg := Config{Addr: sinkServer(tb, secure), TLS: Plaintext, MaxMessagesPerConn: -1, MaxConnLifetime: -1}
+	if secure {
+		cfg.TLS, cfg.TLSConfig = TLSWrapper, clientTLS
+	}
+	c, err := New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return c
+}
+
+func BenchmarkSend(b *testing.B) {
+	for _, secure := range []bool{false, true} {
+		for _, size := range []int{2 << 10, 100 << 10, 10 << 20} {
+			b.Run(fmt.Sprintf("tls=%v/size=%dK", secure, size>>10), func(b *testing.B) {
+				c, msg, to := benchClient(b, secure), benchMessage(size), []string{someone}
+				src := bytes.NewReader(nil)
+				b.SetBytes(int64(len(msg)))
+				b.ReportAllocs()
+				for b.Loop() {
+					src.Reset(msg)
+					if _, err := c.Send(context.Background(), sender, to, src); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkTakeAndGiveBack(b *testing.B) {
+	b.Run("puddle", func(b *testing.B) {
+		p, err := puddle.NewPool(&puddle.Config[int]{
+			Constructor: func(context.Context) (int, error) { return 1, nil }, Destructor: func(int) {}, MaxSize: 4,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			r, err := p.Acquire(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.Release()
+		}
+	})
+	b.Run("client", func(b *testing.B) {
+		c := benchClient(b, false)
+		b.ReportAllocs()
+		for b.Loop() {
+			r, err := c.take(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			c.giveBack(r)
+		}
+	})
+}
+
+func BenchmarkBody(b *testing.B) {
+	msg := benchMessage(1 << 20)
+	b.SetBytes(int64(len(msg)))
+	b.ReportAllocs()
+	for b.Loop() {
+		body := newBody(context.Background(), discard{}, maxMessage, false)
+		body.write(msg)
+		body.end()
+		body.free()
+	}
+}
+
+type discard struct{}
+
+func (discard) flush(context.Context, []byte) error { return nil }
+
+// bare is the dialogue without a client: what the line allows.
+func BenchmarkBareDialogue(b *testing.B) {
+	for _, secure := range []bool{false, true} {
+		for _, size := range []int{2 << 10, 100 << 10, 10 << 20} {
+			b.Run(fmt.Sprintf("tls=%v/size=%dK", secure, size>>10), func(b *testing.B) {
+				conn, err := net.Dial("tcp", sinkServer(b, secure))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if secure {
+					conn = tls.Client(conn, completeTLS(clientTLS, "127.0.0.1"))
+				}
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				r.ReadSlice('\n')
+				parts := [][]byte{[]byte("MAIL FROM:<alice@example.com> BODY=8BITMIME\r\n"), []byte("RCPT TO:<bob@example.net>\r\n"),
+					[]byte("DATA\r\n"), append(benchMessage(size), ".\r\n"...)}
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					for _, p := range parts {
+						if _, err := conn.Write(p); err != nil {
+							b.Fatal(err)
+						}
+						if _, err := r.ReadSlice('\n'); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			})
+		}
+	}
+}
