@@ -134,6 +134,7 @@ func FuzzDotStuff(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, msg []byte, n uint8) {
 		got, b := encode(string(msg), int(n)+1)
+		defer b.free()
 		if b.err != nil {
 			return // a long line
 		}

@@ -1,0 +1,469 @@
+package smtpclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+// bubble runs a test with a script and a client in fake time.
+func bubble(t *testing.T, change func(*Config), f func(t *testing.T, s *script, c *Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		if change == nil {
+			change = func(*Config) {}
+		}
+		f(t, s, s.client(t, change))
+	})
+}
+
+// mustPost sends a mail that must be accepted and returns on which connection.
+func (s *script) mustPost(t *testing.T, c *Client) (conns int) {
+	t.Helper()
+	if _, err := c.post(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conns, _, _ = s.connections()
+	return conns
+}
+
+func TestAConnectionIsReplacedAfterItsMessages(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxMessagesPerConn = 3 }, func(t *testing.T, s *script, c *Client) {
+		for i, want := range []int{1, 1, 1, 2, 2, 2, 3} {
+			if got := s.mustPost(t, c); got != want {
+				t.Errorf("mail %d: %d connections so far, want %d", i+1, got, want)
+			}
+			synctest.Wait()
+		}
+		if st := c.Stats(); st.Closed.Messages != 2 || s.count("QUIT") != 2 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func TestRefusedMessagesCountToo(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxMessagesPerConn = 2 }, func(t *testing.T, s *script, c *Client) {
+		s.once("MAIL", "550 no")
+		c.post(t.Context())
+		s.mustPost(t, c)
+		synctest.Wait()
+		if got := s.mustPost(t, c); got != 2 {
+			t.Errorf("%d connections, want 2", got)
+		}
+	})
+}
+
+func TestAConnectionIsIdleForExactlyItsTime(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		s.mustPost(t, c)
+		time.Sleep(DefaultMaxConnIdleTime - time.Millisecond)
+		if got := s.mustPost(t, c); got != 1 {
+			t.Errorf("just before the limit: %d connections", got)
+		}
+		time.Sleep(DefaultMaxConnIdleTime)
+		synctest.Wait()
+		if st := c.Stats(); st.Open != 0 || st.Closed.Idle != 1 {
+			t.Errorf("at the limit: %+v", st)
+		}
+		if got := s.mustPost(t, c); got != 2 {
+			t.Errorf("after the limit: %d connections", got)
+		}
+	})
+}
+
+func TestIdleConnectionsAreClosedWithoutAnyoneAsking(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() { c.post(t.Context()) })
+		}
+		wg.Wait()
+		time.Sleep(DefaultMaxConnIdleTime + time.Second)
+		if _, open, _ := s.connections(); open != 0 {
+			t.Errorf("%d connections are open", open)
+		}
+		if n := s.count("QUIT"); n != 5 {
+			t.Errorf("%d QUITs", n)
+		}
+	})
+}
+
+func TestAConnectionLivesItsTimeGiveOrTakeATenth(t *testing.T) {
+	const life = 100 * time.Second
+	bubble(t, func(cfg *Config) {
+		cfg.MaxConnLifetime, cfg.MaxConnIdleTime, cfg.MaxConns = life, -1, 8
+	}, func(t *testing.T, s *script, c *Client) {
+		hold := make(chan struct{})
+		s.reply = func(p *peer, stage, _ string) string {
+			if stage == "MAIL" {
+				<-hold
+			}
+			return ""
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { c.post(t.Context()) })
+		}
+		synctest.Wait()
+		close(hold)
+		wg.Wait()
+		time.Sleep(life*9/10 - time.Millisecond)
+		if st := c.Stats(); st.Open != 8 {
+			t.Errorf("closed early: %+v", st)
+		}
+		closed, last := 0, 0
+		for range 20 {
+			time.Sleep(life / 100)
+			synctest.Wait()
+			if n := int(c.Stats().Closed.Lifetime); n != last {
+				closed, last = closed+1, n
+			}
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if st := c.Stats(); st.Open != 0 || st.Closed.Lifetime != 8 {
+			t.Errorf("alive too long: %+v", st)
+		}
+		if closed < 2 {
+			t.Error("all closed together")
+		}
+	})
+}
+
+func TestLifetimeIsCheckedWhenAConnectionIsTakenAndGivenBack(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxConnLifetime = 10 * time.Second }, func(t *testing.T, s *script, c *Client) {
+		s.mustPost(t, c)
+		for range 3 { // busy all the time, so no sweep sees it
+			time.Sleep(4 * time.Second)
+			s.mustPost(t, c)
+		}
+		if st := c.Stats(); st.Closed.Lifetime != 1 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func TestTheWallClockCountsWhenTheOtherOneStoodStill(t *testing.T) {
+	now := time.Now()
+	since := now.Round(0).Add(-time.Hour) // no monotonic reading: suspended in between
+	if got := elapsed(since, now); got < time.Hour {
+		t.Errorf("elapsed %v", got)
+	}
+	if got := elapsed(now, now.Round(0).Add(-time.Hour)); got > 0 {
+		t.Errorf("a clock that was set back counts %v", got)
+	}
+}
+
+func TestThereAreNeverMoreConnectionsThanMaxConns(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxConns, cfg.MaxMessagesPerConn = 3, 2 }, func(t *testing.T, s *script, c *Client) {
+		s.reply = func(p *peer, stage, _ string) string {
+			time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+			return ""
+		}
+		var wg sync.WaitGroup
+		for range 60 {
+			wg.Go(func() {
+				if _, err := c.post(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if _, _, most := s.connections(); most != 3 {
+			t.Errorf("%d connections at one time, want 3", most)
+		}
+		if got := len(s.mailbox()); got != 60 {
+			t.Errorf("%d mails", got)
+		}
+	})
+}
+
+func TestTheConnectionUsedLastIsUsedFirst(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		hold := make(chan struct{})
+		s.reply = func(p *peer, stage, _ string) string {
+			if stage == "MAIL" {
+				<-hold
+			}
+			return ""
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { c.post(t.Context()) })
+		}
+		synctest.Wait()
+		close(hold)
+		wg.Wait()
+		for range 8 { // one sender keeps one connection busy; the others run out, through several sweeps
+			time.Sleep(time.Second)
+			s.mustPost(t, c)
+		}
+		if st := c.Stats(); st.Open != 1 || st.Closed.Idle != 3 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func TestAWaiterWithALiveContextLearnsThatTheClientWasClosed(t *testing.T) {
+	for _, how := range []string{"Close", "Shutdown"} {
+		t.Run(how, func(t *testing.T) {
+			bubble(t, func(cfg *Config) { cfg.MaxConns = 1 }, func(t *testing.T, s *script, c *Client) {
+				s.reply = func(p *peer, stage, _ string) string {
+					if stage == "DOT" {
+						time.Sleep(5 * time.Second)
+					}
+					return ""
+				}
+				first, second := make(chan error, 1), make(chan error, 1)
+				go func() { _, err := c.post(t.Context()); first <- err }()
+				time.Sleep(time.Second) // it waits for its answer now
+				go func() { _, err := c.post(t.Context()); second <- err }()
+				synctest.Wait()
+				if st := c.Stats(); st.Waiting != 1 || st.InUse != 1 {
+					t.Errorf("stats %+v", st)
+				}
+				start := time.Now()
+				if how == "Close" {
+					c.Close()
+				} else if err := c.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				err := <-second
+				want(t, err, seserrors.Canceled, "", false)
+				if !errors.Is(err, ErrClosed) || !errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
+					t.Errorf("the waiter got %v", err)
+				}
+				err = <-first
+				if how == "Shutdown" {
+					want(t, err, seserrors.Unknown, "", false)
+					return
+				}
+				want(t, err, seserrors.Canceled, "", true)
+				if !errors.Is(err, ErrClosed) || time.Since(start) != 0 {
+					t.Errorf("the sender got %v after %v", err, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func TestAWaiterWhoseContextEndsLeavesTheQueue(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxConns = 1 }, func(t *testing.T, s *script, c *Client) {
+		hold := make(chan struct{})
+		s.reply = func(p *peer, stage, _ string) string {
+			if stage == "MAIL" {
+				<-hold
+			}
+			return ""
+		}
+		done := make(chan error)
+		go func() { _, err := c.post(t.Context()); done <- err }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.post(ctx)
+		want(t, err, seserrors.Canceled, seserrors.ContextDone, false)
+		if st := c.Stats(); st.Waiting != 0 {
+			t.Errorf("stats %+v", st)
+		}
+		close(hold)
+		want(t, <-done, seserrors.Unknown, "", false)
+	})
+}
+
+func TestShutdownEndsWithItsContextAndCloseWithEverything(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		s.once("DOT", mute)
+		done := make(chan error, 1)
+		go func() { _, err := c.post(t.Context()); done <- err }()
+		time.Sleep(time.Second) // it waits for its answer now
+		why := errors.New("no time")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
+		defer cancel()
+		if err := c.Shutdown(ctx); !errors.Is(err, why) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		select {
+		case err := <-done:
+			t.Errorf("Shutdown cut the message: %v", err)
+		default:
+		}
+		if err := errors.Join(c.Close(), c.Close()); err != nil {
+			t.Error(err)
+		}
+		want(t, <-done, seserrors.Canceled, "", true)
+		if st := c.Stats(); st.Open != 0 || st.Closed.Shutdown != 1 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
+func TestShutdownEndsADialNobodyWaitsFor(t *testing.T) {
+	bubble(t, func(cfg *Config) {
+		cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}, func(t *testing.T, s *script, c *Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		c.post(ctx)
+		start := time.Now()
+		if err := c.Shutdown(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestCloseEndsADialSomeoneWaitsFor(t *testing.T) {
+	for _, stage := range []string{"dial", "CONNECT", "EHLO", "AUTH"} {
+		t.Run(stage, func(t *testing.T) {
+			bubble(t, func(cfg *Config) {
+				if stage == "dial" {
+					cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+				}
+			}, func(t *testing.T, s *script, c *Client) {
+				s.once(stage, mute)
+				done := make(chan error, 1)
+				go func() { _, err := c.post(t.Context()); done <- err }()
+				synctest.Wait()
+				start := time.Now()
+				c.Close()
+				err := <-done
+				want(t, err, seserrors.Canceled, "", false)
+				if !errors.Is(err, ErrClosed) || time.Since(start) != 0 {
+					t.Errorf("%v after %v", err, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func TestCloseInsideTheMessageDoesNotHang(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		_, err := c.Send(t.Context(), sender, []string{someone}, source(func(w io.Writer) (int64, error) {
+			n, _ := write(w, "half")
+			c.Close()
+			m, err := write(w, string(bytes.Repeat([]byte("more\r\n"), 1<<16)))
+			return n + m, err
+		}))
+		want(t, err, seserrors.Canceled, "", false)
+		if !errors.Is(err, ErrClosed) || len(s.mailbox()) != 0 {
+			t.Errorf("%v, %q", err, s.mailbox())
+		}
+	})
+}
+
+func TestADialThatFailsLetsTheNextWaiterTry(t *testing.T) {
+	var dials atomic.Int64
+	bubble(t, func(cfg *Config) {
+		dial := cfg.DialContext
+		cfg.MaxConns = 1
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(time.Second)
+			if dials.Add(1) == 1 {
+				return nil, errors.New("no route")
+			}
+			return dial(ctx, network, addr)
+		}
+	}, func(t *testing.T, s *script, c *Client) {
+		results := make(chan error)
+		for range 5 {
+			go func() { _, err := c.post(t.Context()); results <- err }()
+		}
+		failed := 0
+		for range 5 {
+			if <-results != nil {
+				failed++
+			}
+		}
+		if failed != 1 {
+			t.Errorf("%d failed", failed)
+		}
+	})
+}
+
+// balanced checks what Stats promises.
+func (st Stats) balanced() bool {
+	return st.Open == st.Idle+st.InUse && st.Open <= st.MaxConns && st.Waiting >= 0 &&
+		st.Dials >= int64(st.Open)+st.DialErrors+st.Closed.Total()
+}
+
+func TestThePoolUnderStress(t *testing.T) {
+	s := newScript(t)
+	var sent atomic.Int64
+	s.reply = func(p *peer, stage, _ string) string {
+		switch r := rand.IntN(400); {
+		case r < 2 && stage != "BODY":
+			return hangUp
+		case r == 2 && stage == "MAIL":
+			return "421 closing"
+		case r == 3 && stage == "RCPT":
+			return "450 later"
+		}
+		return ""
+	}
+	c, err := New(Config{Addr: s.listen(), TLS: Plaintext, MaxConns: 4, MaxMessagesPerConn: 7, MaxConnIdleTime: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var senders, watchers sync.WaitGroup
+	stop := make(chan struct{})
+	watchers.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if st := c.Stats(); !st.balanced() {
+				t.Errorf("stats do not add up: %+v", st)
+				return
+			}
+		}
+	})
+	for i := range 32 {
+		senders.Go(func() {
+			for range 25 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if i%4 == 0 {
+					go func() { time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond); cancel() }()
+				}
+				_, err := c.post(ctx)
+				cancel()
+				if err == nil {
+					sent.Add(1)
+				} else if e := seserrors.Classify(err); e.Class != seserrors.Canceled && e.Class != seserrors.Unavailable {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	if err := c.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	watchers.Wait()
+	st := c.Stats()
+	if st.Open != 0 || st.Waiting != 0 || st.Messages != sent.Load() || st.Dials != st.DialErrors+st.Closed.Total() {
+		t.Errorf("stats %+v, sent %d", st, sent.Load())
+	}
+	if got := len(s.mailbox()); got < int(sent.Load()) {
+		t.Errorf("server accepted %d, Send said %d", got, sent.Load())
+	}
+}
