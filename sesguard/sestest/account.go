@@ -19,7 +19,7 @@ type Account struct {
 	rate       float64
 	quota      float64
 	sets       map[string]bool // configuration sets; true: paused
-	templates  map[string]Template
+	templates  map[string]storedTemplate
 	recent     window // what still counts against the rate
 	day        window // what counts against the quota
 }
@@ -52,17 +52,16 @@ func (w *window) overflows(n int, limit float64) bool {
 	return limit > 0 && float64(w.sum+n) > limit
 }
 
-// A Template is an email template stored in the account. {{name}} stands for
-// the value that TemplateData has for name.
-type Template struct {
-	Name, Subject, Text, HTML string
+// A storedTemplate is an email template of the account.
+type storedTemplate struct {
+	subject, text, html string
 }
 
 func newAccount() *Account {
 	return &Account{
 		identities: map[string]bool{"example.com": true},
 		sets:       map[string]bool{},
-		templates:  map[string]Template{},
+		templates:  map[string]storedTemplate{},
 	}
 }
 
@@ -105,11 +104,12 @@ func (a *Account) SetSandbox(on bool) { a.set(func() { a.sandbox = on }) }
 // SetMaxSendRate sets how many recipients may be sent to in any second. 0:
 // no limit. A message with more recipients than that passes if nothing else
 // counts, and then counts as long as the rate needs for so many. Refused
-// messages do not count.
+// messages do not count. GetAccount reports 100,000 for no limit.
 func (a *Account) SetMaxSendRate(perSecond float64) { a.set(func() { a.rate = perSecond }) }
 
 // SetMax24HourSend sets how many recipients may be sent to in any 24 hours.
-// 0: no limit. Refused messages do not count.
+// 0: no limit. Refused messages do not count. GetAccount reports -1 for no
+// limit, as AWS documents (SendQuota, Amazon SES API v2 Reference).
 func (a *Account) SetMax24HourSend(n float64) { a.set(func() { a.quota = n }) }
 
 // SetSendingPaused pauses sending for the account.
@@ -129,8 +129,10 @@ func (a *Account) PauseConfigurationSet(name string, on bool) { a.set(func() { a
 func (a *Account) RemoveConfigurationSet(name string) { a.set(func() { delete(a.sets, name) }) }
 
 // AddTemplate stores an email template, in place of one of the same name.
+// {{x}} in it stands for the value that TemplateData has for x; one without a
+// value stays as it is. SES's conditions and loops are not known.
 func (a *Account) AddTemplate(name, subject, text, html string) {
-	a.set(func() { a.templates[name] = Template{name, subject, text, html} })
+	a.set(func() { a.templates[name] = storedTemplate{subject, text, html} })
 }
 
 func (a *Account) set(change func()) {

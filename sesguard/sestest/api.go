@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 )
@@ -102,6 +103,16 @@ type apiFailure struct {
 	status        int
 	code, message string
 	body          *string // the whole body, in place of SES's JSON
+	header        http.Header
+}
+
+// failure is the answer that the fault asks for.
+func (f *Fault) failure() *apiFailure {
+	a := &apiFailure{status: f.code, code: f.errCode, message: f.text, header: f.header}
+	if f.body {
+		a.body = &f.text
+	}
+	return a
 }
 
 func badRequest(message string) *apiFailure {
@@ -125,7 +136,7 @@ func (s *Server) handle(h func(*apiCall) (any, *apiFailure)) http.HandlerFunc {
 			c.fail(failure)
 			return
 		}
-		c.write(http.StatusOK, result)
+		c.write(http.StatusOK, result, nil)
 	}
 }
 
@@ -141,18 +152,19 @@ func (s *Server) startRequest() bool {
 	return true
 }
 
-func (c *apiCall) write(status int, result any) {
+func (c *apiCall) write(status int, result any, extra http.Header) {
 	body, err := json.Marshal(result)
 	if err != nil {
 		panic("sestest: encode an answer: " + err.Error())
 	}
-	c.writeBody(status, "application/json", body)
+	c.writeBody(status, "application/json", body, extra)
 }
 
-func (c *apiCall) writeBody(status int, contentType string, body []byte) {
+func (c *apiCall) writeBody(status int, contentType string, body []byte, extra http.Header) {
 	h := c.w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("X-Amzn-Requestid", c.id)
+	maps.Copy(h, extra)
 	c.w.WriteHeader(status)
 	c.w.Write(body)
 }
@@ -160,12 +172,12 @@ func (c *apiCall) writeBody(status int, contentType string, body []byte) {
 func (c *apiCall) fail(f *apiFailure) {
 	switch {
 	case f.body != nil:
-		c.writeBody(f.status, http.DetectContentType([]byte(*f.body)), []byte(*f.body))
+		c.writeBody(f.status, http.DetectContentType([]byte(*f.body)), []byte(*f.body), f.header)
 	case f.code == "":
-		c.writeBody(f.status, "application/json", nil)
+		c.writeBody(f.status, "application/json", nil, f.header)
 	default:
 		c.w.Header().Set("X-Amzn-Errortype", f.code)
-		c.write(f.status, map[string]string{"message": f.message})
+		c.write(f.status, map[string]string{"message": f.message}, f.header)
 	}
 }
 
@@ -222,11 +234,7 @@ func (c *apiCall) prevent(f *Fault, m *submission) *apiFailure {
 	case refuse:
 		return scripted(f.cause, m).failure()
 	case apiReply:
-		failure := &apiFailure{status: f.code, code: f.errCode, message: f.text}
-		if f.body {
-			failure.body = &f.text
-		}
-		return failure
+		return f.failure()
 	}
 	c.strike(f)
 	return nil
@@ -242,6 +250,8 @@ func (c *apiCall) after(f *Fault) *apiFailure {
 		c.abort(cut)
 	case acceptThenFail:
 		return &apiFailure{status: 500, code: "InternalFailure", message: "UnknownError"}
+	case acceptThenReply:
+		return f.failure()
 	}
 	return nil
 }

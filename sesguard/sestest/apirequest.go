@@ -206,9 +206,9 @@ type sendQuota struct {
 	Max24HourSend, MaxSendRate, SentLast24Hours float64
 }
 
-// Unlimited is the MaxSendRate that GetAccount reports for an account without
-// a limit; SES has none. Its Max24HourSend is then -1, as SES documents.
-const Unlimited = 100000
+// unlimitedRate is reported for an account without a limit; SES has no such
+// account.
+const unlimitedRate = 100000
 
 func (c *apiCall) getAccount() (any, *apiFailure) {
 	return c.srv.Account.state(time.Now()), nil
@@ -228,7 +228,7 @@ func (a *Account) state(now time.Time) account {
 		SendingEnabled:          !a.paused && !a.suspended,
 		SendQuota: sendQuota{
 			Max24HourSend:   orUnlimited(a.quota, -1),
-			MaxSendRate:     orUnlimited(a.rate, Unlimited),
+			MaxSendRate:     orUnlimited(a.rate, unlimitedRate),
 			SentLast24Hours: float64(a.day.sum),
 		},
 	}

@@ -170,25 +170,25 @@ func (a *Account) render(t *template) (*simple, *refusal) {
 		return nil, refused(TemplateInvalid, "Template rendering data is invalid")
 	}
 	s := &simple{Headers: t.Headers, Attachments: t.Attachments}
-	s.Subject.Data = fillIn(tmpl.Subject, values)
-	if tmpl.Text != "" {
-		s.Body.Text = &struct{ Data, Charset string }{Data: fillIn(tmpl.Text, values)}
+	s.Subject.Data = fillIn(tmpl.subject, values)
+	if tmpl.text != "" {
+		s.Body.Text = &struct{ Data, Charset string }{Data: fillIn(tmpl.text, values)}
 	}
-	if tmpl.HTML != "" {
-		s.Body.Html = &struct{ Data, Charset string }{Data: fillIn(tmpl.HTML, values)}
+	if tmpl.html != "" {
+		s.Body.Html = &struct{ Data, Charset string }{Data: fillIn(tmpl.html, values)}
 	}
 	return s, nil
 }
 
-func (a *Account) find(t *template) (Template, *refusal) {
+func (a *Account) find(t *template) (storedTemplate, *refusal) {
 	if c := t.TemplateContent; c != nil {
-		return Template{Subject: c.Subject, Text: c.Text, HTML: c.Html}, nil
+		return storedTemplate{c.Subject, c.Text, c.Html}, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	tmpl, ok := a.templates[t.name()]
 	if !ok {
-		return Template{}, refused(TemplateMissing, t.name())
+		return storedTemplate{}, refused(TemplateMissing, t.name())
 	}
 	return tmpl, nil
 }

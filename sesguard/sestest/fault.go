@@ -2,6 +2,7 @@ package sestest
 
 import (
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -26,12 +27,13 @@ const (
 	Rset                   // RSET
 	Noop                   // NOOP
 	Quit                   // QUIT
+	Handshake              // TLS is about to start: after STARTTLS, or on SMTPSAddr; SMTP only
 	body                   // between Data and EndOfData, for CutBody
 	entry                  // an entry of a SendBulkEmail, for BulkStatus
 )
 
 var stageNames = [...]string{"connect", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "end of data",
-	"RSET", "NOOP", "QUIT", "body", "bulk entry"}
+	"RSET", "NOOP", "QUIT", "TLS handshake", "body", "bulk entry"}
 
 // String returns the SMTP command or a word or two.
 func (s Stage) String() string {
@@ -61,10 +63,11 @@ const (
 	rawTCP
 	acceptThenCut
 	acceptThenFail
+	acceptThenReply
 )
 
 var kindNames = [...]string{"pass", "refuse", "reply", "api reply", "bulk status", "cut", "reset", "half-close",
-	"stall", "delay", "drip", "cut reply", "cut body", "raw", "raw tcp", "accept then cut", "accept then fail"}
+	"stall", "delay", "drip", "cut reply", "cut body", "raw", "raw tcp", "accept then cut", "accept then fail", "accept then reply"}
 
 // A Fault is one thing that goes wrong, for Server.Script.
 type Fault struct {
@@ -77,6 +80,7 @@ type Fault struct {
 	body    bool   // APIReply: text is the whole body
 	after   int
 	wait    time.Duration
+	header  http.Header
 }
 
 // String describes the fault in a few words, for a failed test's log.
@@ -200,6 +204,26 @@ func AcceptThenCut() Fault { return Fault{kind: acceptThenCut, stage: EndOfData}
 // such reply, so there the connection is cut as by AcceptThenCut.
 func AcceptThenFail() Fault { return Fault{kind: acceptThenFail, stage: EndOfData} }
 
+// AcceptThenReply accepts the message and answers the API request with this
+// HTTP status and exactly this body, in place of the one that has the
+// MessageId. SMTP passes it by; Raw and CutReply at EndOfData do that there.
+func AcceptThenReply(status int, body string) Fault {
+	return Fault{kind: acceptThenReply, stage: EndOfData, code: status, text: body, body: true}
+}
+
+// WithHeader returns the fault with a header field for its API answer, in
+// place of one of that name: Location for a redirect, Connection: close for an
+// HTTP/2 GOAWAY, a Content-Length beyond the body for one that is cut.
+func (f Fault) WithHeader(name, value string) Fault {
+	h := f.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set(name, value)
+	f.header = h
+	return f
+}
+
 // transport tells the two interfaces apart.
 type transport string
 
@@ -215,7 +239,7 @@ func (f Fault) reaches(at Stage, over transport) bool {
 		return f.refusalReaches(at, over)
 	case reply, halfClose, drip, cutReply, raw, rawTCP:
 		return over == overSMTP && at == f.stage
-	case apiReply, bulkStatus:
+	case apiReply, bulkStatus, acceptThenReply:
 		return over == overAPI && at == f.stage
 	case delay:
 		return at == f.stage && !(over == overAPI && at == Connect)

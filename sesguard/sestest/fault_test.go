@@ -2,6 +2,7 @@ package sestest_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -418,4 +419,72 @@ func TestRefuseKnowsItsCauses(t *testing.T) {
 		}
 	}()
 	sestest.Refuse("out-of-cheese")
+}
+
+func TestTheTLSHandshakeCanFail(t *testing.T) {
+	cuts := []sestest.Fault{sestest.Cut(sestest.Handshake), sestest.Reset(sestest.Handshake), sestest.HalfClose(sestest.Handshake)}
+	clear := []sestest.Fault{sestest.Raw(sestest.Handshake, "451 not now\r\n"), sestest.Reply(sestest.Handshake, 454, "TLS not available")}
+	for _, f := range cuts {
+		t.Run("STARTTLS "+f.String(), func(t *testing.T) {
+			s := sestest.NewMemoryServer()
+			defer s.Close()
+			s.Script(f)
+			d := dial(t, s, s.SMTPAddr)
+			d.expect(220, "")
+			d.startTLS(s)
+			wantNoHandshake(t, s, d)
+		})
+	}
+	for _, f := range append(cuts, clear...) {
+		t.Run("wrapper "+f.String(), func(t *testing.T) {
+			s := sestest.NewMemoryServer()
+			defer s.Close()
+			s.Script(f)
+			d := dial(t, s, s.SMTPSAddr)
+			d.secure(s)
+			wantNoHandshake(t, s, d)
+		})
+	}
+}
+
+func wantNoHandshake(t *testing.T, s *sestest.Server, d *dialogue) {
+	t.Helper()
+	if err := d.conn.(*tls.Conn).Handshake(); err == nil || s.FaultsLeft() != 0 {
+		t.Errorf("handshake %v, %d faults left", err, s.FaultsLeft())
+	}
+}
+
+func TestAcceptedRequestsCanBeAnsweredWithAnything(t *testing.T) {
+	for name, newServer := range map[string]func() *sestest.Server{"HTTP2": sestest.NewServer, "HTTP1": sestest.NewMemoryServer} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer()
+			defer s.Close()
+			s.Script(sestest.AcceptThenReply(200, "{}"), sestest.AcceptThenReply(200, `{"MessageId":"`).WithHeader("Content-Length", "100"))
+			out, err := apiClient(s).SendEmail(context.Background(), rawInput(message))
+			if err != nil || out.MessageId != nil {
+				t.Errorf("answered %v, %v", out, err)
+			}
+			if _, err = apiClient(s).SendEmail(context.Background(), rawInput(message)); err == nil {
+				t.Error("a cut body was read as a success")
+			}
+			wantAccepted(t, s, 2)
+		})
+	}
+}
+
+func TestAnswersCanCarryFields(t *testing.T) {
+	s := newServer(t)
+	plain := sestest.APIBody(307, "")
+	s.Script(plain.WithHeader("Location", "/v2/email/account"), plain)
+	client := s.HTTPClient()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, want := range []string{"/v2/email/account", ""} {
+		resp, err := client.Post(s.URL+"/v2/email/outbound-emails", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != 307 || resp.Header.Get("Location") != want {
+			t.Errorf("%s to %q, want %q", resp.Status, resp.Header.Get("Location"), want)
+		}
+	}
 }

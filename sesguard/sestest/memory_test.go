@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -61,4 +62,32 @@ func TestUnknownAddressesCannotBeDialledInMemory(t *testing.T) {
 			t.Errorf("cause %v, want a name that does not exist", err)
 		}
 	})
+}
+
+func TestManySendersAtOnceLoseNothing(t *testing.T) {
+	for name, newServer := range map[string]func() *sestest.Server{"loopback": sestest.NewServer, "memory": sestest.NewMemoryServer} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer()
+			defer s.Close()
+			const senders, each = 8, 5
+			var wg sync.WaitGroup
+			for range senders {
+				wg.Go(func() {
+					for range each {
+						if err := errors.Join(overSMTP(t, s, message, to), overAPI(t, s, message, to)); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			ids := map[string]bool{}
+			for _, m := range wantAccepted(t, s, 2*senders*each) {
+				ids[m.ID] = true
+			}
+			if len(ids) != 2*senders*each {
+				t.Errorf("%d different ids of %d", len(ids), 2*senders*each)
+			}
+		})
+	}
 }

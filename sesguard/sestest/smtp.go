@@ -66,6 +66,7 @@ func (s *Server) serveSMTP(c net.Conn, m mode) {
 	defer s.untrack(c, &s.smtp)
 	x := &session{srv: s, number: number, mode: m, tcp: c}
 	x.use(c)
+	defer func() { x.conn.Close() }() // an orderly end of TLS, if there is any
 	if m == modeWrapper && x.handshake() != nil {
 		return
 	}
@@ -79,6 +80,11 @@ func (x *session) use(c net.Conn) {
 }
 
 func (x *session) handshake() error {
+	if f := x.srv.take(Handshake, overSMTP); f != nil {
+		if _, err := x.answer(f, 0, ""); err != nil {
+			return err
+		}
+	}
 	x.extendDeadline()
 	c := tls.Server(x.conn, serverTLS())
 	if err := c.Handshake(); err != nil {
@@ -201,10 +207,13 @@ func (x *session) at(s Stage, code int, text string) (effect bool, err error) {
 	return x.answer(x.srv.take(s, overSMTP), code, text)
 }
 
-// answer plays a fault on the usual reply. A reply without effect leaves the
-// session as it was.
+// answer plays a fault on the usual reply, of which there is none with code 0.
+// A reply without effect leaves the session as it was.
 func (x *session) answer(f *Fault, code int, text string) (effect bool, err error) {
-	usual := formatReply(code, text)
+	usual := ""
+	if code != 0 {
+		usual = formatReply(code, text)
+	}
 	if f == nil {
 		return code < 400, x.write(usual)
 	}
