@@ -50,38 +50,55 @@ const maxGap = 256
 
 // A matcher finds the first of its rules whose text occurs in a reply. It
 // looks only where words start, by the first letters of the pattern, so the
-// cost hardly grows with the number of rules. It is immutable.
+// cost hardly grows with the number of rules. It is immutable; nil has no rule.
 type matcher struct {
 	rules  []rule
-	parts  [][][]byte          // of each rule, the pieces between the gaps
-	starts map[uint32][]uint16 // rules by the first letters of their text, in order
+	parts  [][][]byte // of each rule, the pieces between the gaps
+	slots  [1 << slotBits]uint16
+	groups [][]uint16 // rules by slot, in order; group 0 is empty
 }
+
+const slotBits = 12
 
 // newMatcher compiles the rules that have a text; earlier ones win.
 func newMatcher(tables ...[]rule) *matcher {
-	m := &matcher{starts: map[uint32][]uint16{}}
+	m := &matcher{groups: make([][]uint16, 1)}
 	for _, table := range tables {
 		for _, r := range table {
-			if r.text == "" {
-				continue
+			if r.text != "" {
+				m.add(r)
 			}
-			k := start([]byte(r.text))
-			m.starts[k] = append(m.starts[k], uint16(len(m.rules)))
-			m.rules = append(m.rules, r)
-			m.parts = append(m.parts, bytes.Split([]byte(r.text), []byte(" * ")))
 		}
+	}
+	if len(m.rules) == 0 {
+		return nil
 	}
 	return m
 }
 
-// start packs the first three letters of text, which has at least three.
-func start(text []byte) uint32 {
-	return uint32(text[0])<<16 | uint32(text[1])<<8 | uint32(text[2])
+func (m *matcher) add(r rule) {
+	slot := &m.slots[slotOf([]byte(r.text))]
+	if *slot == 0 {
+		*slot = uint16(len(m.groups))
+		m.groups = append(m.groups, nil)
+	}
+	m.groups[*slot] = append(m.groups[*slot], uint16(len(m.rules)))
+	m.rules = append(m.rules, r)
+	m.parts = append(m.parts, bytes.Split([]byte(r.text), []byte(" * ")))
+}
+
+// slotOf hashes the first three letters of text, which has at least three.
+func slotOf(text []byte) uint32 {
+	h := uint32(text[0])<<16 | uint32(text[1])<<8 | uint32(text[2])
+	return h * 2654435761 >> (32 - slotBits) // Knuth's multiplicative hash
 }
 
 // find returns the index of the first rule for code whose text occurs in text,
 // or -1. An empty code fits every rule.
 func (m *matcher) find(code, text string) int {
+	if m == nil {
+		return -1
+	}
 	var array [512]byte
 	low := lower(array[:0], text)
 	best := len(m.rules)
@@ -89,7 +106,7 @@ func (m *matcher) find(code, text string) int {
 		if !isAlnum(low[i]) || i > 0 && isAlnum(low[i-1]) {
 			continue
 		}
-		for _, n := range m.starts[start(low[i:])] {
+		for _, n := range m.groups[m.slots[slotOf(low[i:])]] {
 			if int(n) >= best {
 				break
 			}

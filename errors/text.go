@@ -163,13 +163,11 @@ func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 func isAlnum(c byte) bool { return isDigit(c) || 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
 
 // index is strings.Index without regard to the case of ASCII letters; sub is
-// in lower case.
+// in lower case and not empty.
 func index(text, sub string) int {
-	if sub == "" {
-		return 0
-	}
+	const caseBit = 'a' - 'A'
 	for i := 0; i+len(sub) <= len(text); i++ {
-		if lowerByte(text[i]) == sub[0] && hasPrefix(text[i:], sub) {
+		if text[i]|caseBit == sub[0]|caseBit && hasPrefix(text[i:], sub) {
 			return i
 		}
 	}
