@@ -2,7 +2,21 @@ package errors
 
 import "strings"
 
-var netTexts = newMatcher(netOnly(netRules))
+var (
+	netTexts = newMatcher(netOnly(netRules))
+	// bareTexts are the replies that are known by their words alone. What other
+	// servers say, such as "connection timeout", is too common for that.
+	bareTexts = newMatcher(sharedRules, documented(smtpRules))
+)
+
+func documented(rows []rule) (rules []rule) {
+	for _, r := range rows {
+		if r.source != seenServers {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
 
 func netOnly(rows []netRule) []rule {
 	rules := make([]rule, len(rows))
@@ -69,11 +83,7 @@ func (e *Error) fromWords(text string) {
 		e.MaybeAccepted = !netRules[i].unsent
 		return
 	}
-	reason, ok := sharedTexts.reason("", text)
-	if !ok {
-		reason, ok = smtpTexts.reason("", text)
-	}
-	if ok {
+	if reason, ok := bareTexts.reason("", text); ok {
 		e.Reason, e.Class = reason, reason.Class()
 		e.addIdentities(text)
 		return

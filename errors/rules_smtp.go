@@ -116,6 +116,7 @@ var smtpRules = []rule{
 	{"5", "client host * blacklisted", MessageRejected, seenServers},
 	{"5", "blocked using", MessageRejected, seenServers},
 	{"5", "not authorized", AccessDenied, seenServers},
+	{"5", "permissions to send", AccessDenied, seenServers},
 	{"5", "authorization failed", AccessDenied, seenServers},
 
 	// Not understood.
