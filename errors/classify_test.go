@@ -108,6 +108,7 @@ var errorsOfGo = []struct {
 	{"reply out of turn", &textproto.Error{Code: 250, Msg: "Ok"}, Unavailable, ProtocolError, true},
 	{"dial of one, EOF of another", stderrors.Join(dial(syscall.ECONNREFUSED), io.EOF), Unavailable, Network, true},
 	{"refusal of one, EOF of another", stderrors.Join(&textproto.Error{Code: 454, Msg: "Throttling failure"}, io.EOF), Throttled, SendRateExceeded, true},
+	{"proof in the words of one, not of another", stderrors.Join(post(stderrors.New("tls: handshake failure")), post(stderrors.New("http2: server sent GOAWAY"))), Unavailable, Network, true},
 	{"no file", &os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, Unknown, Unrecognized, false},
 	{"old SDK", &oldError{"Throttling", "Daily message quota exceeded.", 400}, QuotaExceeded, DailyQuotaExceeded, false},
 	{"old SDK, 500", &oldError{"InternalFailure", "", 500}, Unavailable, ServiceFailure, true},
@@ -249,6 +250,7 @@ func TestTrees(t *testing.T) {
 		{"one", fmt.Errorf("a: %w", fmt.Errorf("b: %w", rate)), SendRateExceeded, false},
 		{"first of two", stderrors.Join(rate, &Error{Class: Denied, Reason: AccessDenied}), SendRateExceeded, false},
 		{"doubt later", stderrors.Join(rate, lost), SendRateExceeded, true},
+		{"doubt first", stderrors.Join(lost, rate), ResponseLost, true},
 		{"doubt deep", stderrors.Join(io.EOF, fmt.Errorf("x: %w", stderrors.Join(rate, fmt.Errorf("y: %w", lost)))), SendRateExceeded, true},
 		{"doubt in the cause", &Error{Class: Throttled, Reason: SendRateExceeded, Err: lost}, SendRateExceeded, true},
 		{"ended while waiting to retry", fmt.Errorf("%w: %w", context.Canceled, rate), SendRateExceeded, false},
@@ -302,6 +304,31 @@ func TestAPIDetails(t *testing.T) {
 	}
 	if e := FromAPI("", &oldError{"Throttling", "x", 400}); e.RequestID != "id-1" {
 		t.Errorf("got %+v", e)
+	}
+}
+
+// Replies stand at the start of a text, or at the end of a stack trace.
+func TestStartAndEndOfLongText(t *testing.T) {
+	const reply = " 454 Throttling failure: Maximum sending rate exceeded. "
+	filler := strings.Repeat("x ", maxText)
+	for text, want := range map[string]Reason{
+		reply + filler:          SendRateExceeded,
+		filler + reply:          SendRateExceeded,
+		filler + reply + filler: Unrecognized,
+	} {
+		if e := Classify(stderrors.New(text)); e.Reason != want {
+			t.Errorf("got %s, want %s", e.Reason, want)
+		}
+	}
+}
+
+// A gap in a rule's text is bounded on both sides of its limit.
+func TestGap(t *testing.T) {
+	for n, want := range map[int]Reason{1: ConfigurationSetMissing, maxGap - 8: ConfigurationSetMissing, maxGap + 8: MessageRejected} {
+		text := "Configuration set " + strings.Repeat("x", n) + " does not exist."
+		if e := FromSMTP("smtp DATA", 554, text); e.Reason != want {
+			t.Errorf("a gap of %d: got %s, want %s", n, e.Reason, want)
+		}
 	}
 }
 

@@ -278,6 +278,8 @@ func TestPlainText(t *testing.T) {
 		{"waited 450 ms for a slot", Unknown, Unrecognized, false},
 		{"sent 500 messages", Unknown, Unrecognized, false},
 		{"open /var/mail/465/587: permission denied", Unknown, Unrecognized, false},
+		{"database: too many transactions", Unknown, Unrecognized, false},
+		{"config: unknown user www", Unknown, Unrecognized, false},
 		{"disk full", Unknown, Unrecognized, false},
 		{"", Unknown, Unrecognized, false},
 	} {
