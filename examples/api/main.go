@@ -50,8 +50,8 @@ func run(ctx context.Context, args []string, out io.Writer, settings ...func(*co
 		return 2
 	}
 	_, err = cfg.Credentials.Retrieve(ctx)
-	if *from == "" || cfg.Region == "" || err != nil {
-		fmt.Fprint(out, missing)
+	if text := missing(*from != "", cfg.Region != "", err == nil); text != "" {
+		fmt.Fprint(out, text)
 		if err != nil {
 			fmt.Fprintf(out, "\nNo credentials were found: %v\n", err)
 		}

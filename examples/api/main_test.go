@@ -46,19 +46,21 @@ func TestWithoutSettingsItSaysWhatIsMissing(t *testing.T) {
 		name string
 		key  bool
 		args []string
+		want string
 	}{
-		{"nothing at all", false, nil},
-		{"no sender", true, []string{"-region", ses.Region}},
-		{"no region", true, []string{"-from", "shop@example.com"}},
-		{"no credentials", false, []string{"-region", ses.Region, "-from", "shop@example.com"}},
+		{"nothing at all", false, nil, "the sender (-from), the region, credentials"},
+		{"no sender", true, []string{"-region", ses.Region}, "the sender (-from)"},
+		{"no region", true, []string{"-from", "shop@example.com"}, "the region"},
+		{"no credentials", false, []string{"-region", ses.Region, "-from", "shop@example.com"}, "credentials"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bare(t)
 			if c.key {
 				withKey(t, ses)
 			}
-			if code, out := runAgainst(t, ses, c.args...); code != 2 || !strings.Contains(out, "aws configure") {
-				t.Errorf("exit code %d, want 2 and what to do:\n%s", code, out)
+			code, out := runAgainst(t, ses, c.args...)
+			if code != 2 || !strings.HasPrefix(out, "Missing: "+c.want+".\n") || !strings.Contains(out, "aws configure") {
+				t.Errorf("exit code %d, want 2, that %s is missing and what to do:\n%s", code, c.want, out)
 			}
 			if n := len(ses.Accepted()); n != 0 {
 				t.Errorf("SES has %d mails, want none", n)

@@ -46,8 +46,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	}
 	config := smtpclient.Config{Region: *region, Addr: *addr, TLSConfig: trust}
 	config.Username, config.Password = credentials(getenv, *region)
-	if *from == "" || *region+*addr == "" || config.Username == "" {
-		fmt.Fprint(out, missing)
+	if text := missing(*from != "", *region+*addr != "", config.Username != ""); text != "" {
+		fmt.Fprint(out, text)
 		return 2
 	}
 	pool, err := smtpclient.New(config)

@@ -20,23 +20,24 @@ func TestWithoutSettingsItSaysWhatIsMissing(t *testing.T) {
 		name string
 		args []string
 		env  map[string]string
+		want string
 	}{
-		{"nothing at all", nil, nil},
-		{"no sender", from[:2], smtpUser},
-		{"no region and no address", from[2:], smtpUser},
-		{"no credentials", from, nil},
-		{"user name without password", from, map[string]string{"SES_SMTP_USERNAME": ses.Username}},
-		{"key without a region to derive for", from, map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": secret}},
+		{"nothing at all", nil, nil, "the sender (-from), the region, credentials"},
+		{"no sender", from[:2], smtpUser, "the sender (-from)"},
+		{"no region and no address", from[2:], smtpUser, "the region"},
+		{"no credentials", from, nil, "credentials"},
+		{"user name without password", from, map[string]string{"SES_SMTP_USERNAME": ses.Username}, "credentials"},
+		{"key without a region to derive for", from, map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": secret}, "credentials"},
 		{"temporary key of a role", append(from, "-region", ses.Region),
-			map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "t"}},
+			map[string]string{"AWS_ACCESS_KEY_ID": "ASIA", "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "t"}, "credentials"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
 			if code := run(t.Context(), c.args, env(c.env), &out, ses.TLSConfig()); code != 2 {
 				t.Errorf("exit code %d, want 2", code)
 			}
-			if !strings.Contains(out.String(), "SMTP settings") {
-				t.Errorf("it does not say where to get what is missing:\n%s", &out)
+			if got := out.String(); !strings.HasPrefix(got, "Missing: "+c.want+".\n") || !strings.Contains(got, "SMTP settings") {
+				t.Errorf("it does not say that %s is missing and where to get it:\n%s", c.want, got)
 			}
 			if n := ses.Connections().Total; n != 0 {
 				t.Errorf("%d connections, want none", n)

@@ -1,6 +1,25 @@
 package main
 
-const missing = `To send a mail over the SMTP interface of Amazon SES, these are needed:
+import "strings"
+
+// missing says what was not found, and how to get it; "" if nothing is missing.
+func missing(from, region, credentials bool) string {
+	var names []string
+	for _, need := range []struct {
+		name string
+		met  bool
+	}{{"the sender (-from)", from}, {"the region", region}, {"credentials", credentials}} {
+		if !need.met {
+			names = append(names, need.name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return "Missing: " + strings.Join(names, ", ") + ".\n\n" + needed
+}
+
+const needed = `To send a mail over the SMTP interface of Amazon SES, these are needed:
 
   -from ADDRESS        an address or domain that SES has verified in your region
                        (SES console, "Identities", "Create identity")
