@@ -190,3 +190,22 @@ func TestRepliesAsPlainText(t *testing.T) {
 		}
 	}
 }
+
+// Case, a final full stop, folding and quotes change nothing.
+func TestReplySpelling(t *testing.T) {
+	for _, s := range samples(t, "testdata/replies.jsonl") {
+		if s.Channel != "smtp" {
+			continue
+		}
+		code := int(s.Code.(float64))
+		bare := strings.TrimSuffix(s.Text, ".")
+		for _, text := range []string{
+			strings.ToUpper(s.Text), strings.ToLower(s.Text), bare, bare + ".", `"` + s.Text + `"`,
+			strings.ReplaceAll(s.Text, " ", "\r\n "), strings.ReplaceAll(s.Text, " ", "\n"), strings.ReplaceAll(s.Text, " ", "  "),
+			fold(code, s.Text)[len("554-"):],
+		} {
+			s.Text = text
+			s.check(t, FromSMTP("smtp DATA", code, text))
+		}
+	}
+}
