@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/smtpclient"
+)
+
+// A letter is what both libraries compose anew for each send.
+type letter struct {
+	subject, text, html string
+	file                []byte
+}
+
+func smallLetter() letter {
+	words := strings.Repeat("The quick brown fox jumps over the lazy dog, and nobody minds. ", 15)
+	return letter{subject: "Your order has left our house", text: words, html: "<p>" + words + "</p>"}
+}
+
+func bigLetter() letter {
+	l := smallLetter()
+	l.file = bytes.Repeat([]byte("0123456789abcdef"), 10<<20/16)
+	return l
+}
+
+// composeSMTP compares composing and sending, over one kept connection.
+func composeSMTP(b *bench) error {
+	e := b.sink.smtp(smtpPlain)
+	small, big := smallLetter(), bigLetter()
+	all, err := compare(1, b.rounds, b.each, guarded(e, small), goMail("go-mail", e, small),
+		goMail("go-mail, no NOOP, no RSET", e, small, mail.WithoutNoop(), mail.WithoutRset()))
+	if err != nil {
+		return err
+	}
+	us, them, lean := all[0], all[1], all[2]
+	b.table.add(line{"compose and send text+HTML", them.name, us.rate(), them.rate(), []result{
+		atLeast("rate", ratio(us, them, sample.rate), 2),
+		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
+		atMost("allocations", us.median(sample.allocsEach), 25).as("%.0f"),
+		{name: "its allocations", value: them.median(sample.allocsEach), format: "%.0f"},
+	}}, line{"compose and send text+HTML", lean.name, us.rate(), lean.rate(), []result{
+		{name: "rate", value: ratio(us, lean, sample.rate), format: "%.2f"},
+	}})
+	all, err = compare(1, b.rounds, b.each, guarded(e, big), goMail("go-mail", e, big))
+	if err != nil {
+		return err
+	}
+	us, them = all[0], all[1]
+	b.table.add(line{"compose and send 10 MB file", them.name, us.rate(), them.rate(), []result{
+		atLeast("rate", ratio(us, them, sample.rate), 3.5),
+		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
+		atMost("bytes allocated", ratio(us, them, sample.bytesEach), 0.05).as("%.4f"),
+		{name: "its MB allocated", value: them.median(sample.bytesEach) / 1e6, format: "%.1f"},
+	}})
+	return nil
+}
+
+// guarded is the whole of sesguard: guard, validation, composition, pool.
+func guarded(e endpoint, l letter) contender {
+	return contender{"sesguard", func(workers int) (func(int) error, func(), error) {
+		pool, err := smtpclient.New(e.kept(workers))
+		if err != nil {
+			return nil, nil, err
+		}
+		client := sesguard.New(sesguard.SMTP(pool), sesguard.Options{})
+		return func(int) error {
+			m := sesguard.Message{From: sender, To: []string{recipient}, Subject: l.subject, Text: l.text, HTML: l.html}
+			if l.file != nil {
+				m.Attachments = []sesguard.Attachment{{Name: "file.bin", Content: l.file}}
+			}
+			_, err := client.Send(context.Background(), &m)
+			return err
+		}, func() { pool.Close() }, nil
+	}}
+}
+
+// goMail keeps one connection, which its Client can.
+func goMail(name string, e endpoint, l letter, opts ...mail.Option) contender {
+	return contender{name, func(workers int) (func(int) error, func(), error) {
+		host, port, err := hostPort(e.addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		client, err := mail.NewClient(host, append(opts, mail.WithPort(port), mail.WithTLSPolicy(mail.NoTLS))...)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := client.DialWithContext(context.Background()); err != nil {
+			return nil, nil, err
+		}
+		return func(int) error {
+			m, err := l.goMail()
+			if err != nil {
+				return err
+			}
+			return client.Send(m)
+		}, func() { client.Close() }, nil
+	}}
+}
+
+func (l letter) goMail() (*mail.Msg, error) {
+	m := mail.NewMsg()
+	if err := m.From(sender); err != nil {
+		return nil, err
+	}
+	if err := m.To(recipient); err != nil {
+		return nil, err
+	}
+	m.Subject(l.subject)
+	m.SetBodyString(mail.TypeTextPlain, l.text)
+	m.AddAlternativeString(mail.TypeTextHTML, l.html)
+	if l.file != nil {
+		m.AttachReadSeeker("file.bin", bytes.NewReader(l.file))
+	}
+	return m, nil
+}
+
+func hostPort(addr string) (string, int, error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err := strconv.Atoi(p)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q: %w", p, err)
+	}
+	return host, port, nil
+}
