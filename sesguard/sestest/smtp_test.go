@@ -272,9 +272,13 @@ func TestTheFiftyFirstRecipientIsRefusedAfterTheDot(t *testing.T) {
 
 func TestARefusalAfterTheDotLeavesTheTransactionOpen(t *testing.T) {
 	s := newServer(t)
+	s.Script(sestest.Pass(), sestest.Refuse(sestest.AddressBlacklisted))
 	d := start(t, s)
+	stale := []string{"MAIL FROM:<" + from + ">", "503", "RCPT TO:<" + to + ">", "503", "DATA", "503", "RSET", "250"}
 	d.mail("Subject: no sender\r\n\r\n", 554, "Transaction failed: Missing required header 'From'.")
-	d.script("MAIL FROM:<"+from+">", "503", "RCPT TO:<"+to+">", "503", "DATA", "503", "RSET", "250")
+	d.script(stale...)
+	d.mail(message, 554, "Message rejected: Address blacklisted.")
+	d.script(stale...)
 	d.mail(message, 250, "Ok")
 	d.mail(message, 250, "Ok") // after a success no RSET is needed
 }
