@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -39,7 +38,8 @@ func sinkServer(tb testing.TB, secure bool) string {
 func swallow(c net.Conn) {
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 128<<10)
-	say := func(s string) bool { _, err := io.WriteString(c, s); return err == nil }
+	buf := make([]byte, 0, 256)
+	say := func(s string) { buf = append(buf[:0], s...); c.Write(buf) }
 	say("220 sink ESMTP\r\n")
 	for {
 		line, err := r.ReadSlice('\n')
@@ -66,20 +66,24 @@ func swallow(c net.Conn) {
 	}
 }
 
-// swallowBody reads up to CRLF.CRLF, in the form of a search in large pieces.
+// swallowBody reads up to CRLF.CRLF without allocating.
 func swallowBody(r *bufio.Reader) bool {
-	end, tail := []byte("\r\n.\r\n"), []byte("\r\n")
+	last := [5]byte{3: '\r', 4: '\n'}
 	for {
 		if _, err := r.Peek(1); err != nil {
 			return false
 		}
 		p, _ := r.Peek(r.Buffered())
-		last := append(tail, p[max(0, len(p)-8):]...)
+		if n := len(p); n >= 5 {
+			copy(last[:], p[n-5:])
+		} else {
+			copy(last[:], last[n:])
+			copy(last[5-n:], p)
+		}
 		r.Discard(len(p))
-		if bytes.HasSuffix(last, end) {
+		if string(last[:]) == "\r\n.\r\n" {
 			return true
 		}
-		tail = append([]byte(nil), last[max(0, len(last)-5):]...)
 	}
 }
 

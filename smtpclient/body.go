@@ -117,7 +117,34 @@ func (b *body) step(p []byte) int {
 // clean returns how many octets of p can be sent as they are: up to a bare CR
 // or LF, a CR at the end of p, or a line that needs a dot. It keeps count of
 // the lines.
+//
+// Nearly all lines end in CRLF and hold no other CR. One search a line finds
+// the ends, and that there are as many CRs as lines proves the rest.
 func (b *body) clean(p []byte) int {
+	i, lines, used := 0, 0, b.line
+	for {
+		lf := bytes.IndexByte(p[i:], '\n')
+		if lf < 1 || p[i+lf-1] != '\r' || used+lf-1 > maxLine {
+			break
+		}
+		i += lf + 1
+		lines, used = lines+1, 0
+		if i == len(p) || p[i] == '.' {
+			break
+		}
+	}
+	if lines == 0 || bytes.Count(p[:i], crlf[:1]) != lines {
+		return b.careful(p)
+	}
+	b.lines, b.line = b.lines+lines, 0
+	if i == len(p) || p[i] == '.' {
+		return i
+	}
+	return i + b.careful(p[i:])
+}
+
+// careful is clean for any p.
+func (b *body) careful(p []byte) int {
 	i := 0
 	for {
 		lf := bytes.IndexByte(p[i:], '\n')
