@@ -289,9 +289,8 @@ func (s *session) dotFailed(ctx context.Context, err error) *failure {
 func (s *session) verdict(ctx context.Context) (Reply, *failure) {
 	s.arm(ctx, s.dataTimeout)
 	err := s.answer()
-	for end := time.Now().Add(lateReply); err != nil && s.interrupted(ctx, err, end); {
-		s.wire.SetReadDeadline(end)
-		err = s.reply.resume(s.r)
+	if err != nil && ctx.Err() != nil {
+		err = s.readOn(err)
 	}
 	switch {
 	case err != nil:
@@ -307,10 +306,15 @@ func (s *session) verdict(ctx context.Context) (Reply, *failure) {
 	return Reply{}, f
 }
 
-// interrupted reports whether only the context's end stopped the reading, and
-// there is time left to read on.
-func (s *session) interrupted(ctx context.Context, err error, end time.Time) bool {
-	return ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) && !s.shutdown.Load() && time.Now().Before(end)
+// readOn goes on reading for a moment when only the context's end stopped it.
+// The interruption may still be on its way and strike again.
+func (s *session) readOn(err error) error {
+	end := time.Now().Add(lateReply)
+	for errors.Is(err, os.ErrDeadlineExceeded) && !s.shutdown.Load() && time.Now().Before(end) {
+		s.wire.SetReadDeadline(end)
+		err = s.reply.resume(s.r)
+	}
+	return err
 }
 
 // rejected is a complete refusal of the message.
