@@ -38,9 +38,6 @@ func TestEveryCauseReadsAsItsReason(t *testing.T) {
 	api := apiClient(s)
 	for _, c := range sestest.Causes() {
 		t.Run(string(c), func(t *testing.T) {
-			if c == sestest.InvalidSendingPool {
-				t.Skip("SES documents words for it in SendBulkEmail only, and those also speak of a configuration set")
-			}
 			if c.OverSMTP() {
 				s.Script(sestest.Refuse(c))
 				checkReason(t, "smtp", c, refusalOverSMTP(t, s))
