@@ -130,7 +130,7 @@ func ExamplePolicy_Next_queue() {
 		}
 		if seserrors.IsFatal(err) {
 			switch seserrors.Classify(err).Reason.Scope() {
-			case seserrors.ScopeSender, seserrors.ScopeAccount:
+			case seserrors.ScopeSender, seserrors.ScopeAccount, seserrors.ScopeConnection:
 				return "hold it and pause the queue: the next would fail too"
 			}
 		}

@@ -75,7 +75,7 @@ func (c *consumer) settle(j *job, err error) string {
 	case e.Class == seserrors.Canceled: // the consumer is being stopped: not the mail's attempt
 		j.attempts--
 		return c.requeue(j, 0, e.Reason)
-	case fatal && scope == seserrors.ScopeAccount:
+	case fatal && (scope == seserrors.ScopeAccount || scope == seserrors.ScopeConnection): // also a wrong host or port
 		return c.hold(j, everyone, e.Reason)
 	case fatal && scope == seserrors.ScopeSender:
 		return c.hold(j, j.mail.From, e.Reason)
