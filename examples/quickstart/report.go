@@ -79,7 +79,7 @@ func (r *report) balance(mailbox []sestest.Mail) error {
 	}
 	for _, id := range r.accepted {
 		if times[id] != 1 {
-			return fmt.Errorf("Send said that %s was accepted, and SES has it %d times", id, times[id])
+			return fmt.Errorf("%s was reported as accepted, and SES has it %d times", id, times[id])
 		}
 	}
 	if extra := len(mailbox) - len(r.accepted); extra > r.inDoubt {
