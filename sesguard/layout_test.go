@@ -1,6 +1,7 @@
 package sesguard_test
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -274,6 +275,9 @@ func TestLayoutTextsNameOnlyWhatAReaderCanSee(t *testing.T) {
 		data, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if bytes.IndexByte(data, 0) >= 0 {
+			return // a program that go build left here
 		}
 		for i, line := range strings.Split(string(data), "\n") {
 			for _, u := range unwanted {

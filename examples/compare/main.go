@@ -1,7 +1,7 @@
 // Command compare measures sesguard beside other ways to send mail, on this
 // machine, against a sink in a process of its own. Contenders take turns round
 // by round, so the ratios hold on a busy machine too; the absolute figures do
-// not. BENCHMARKS.md beside it says how to read the table.
+// not.
 package main
 
 import (
