@@ -406,30 +406,35 @@ func TestAfterABackOffThatStopsTheScheduleHolds(t *testing.T) {
 	})
 }
 
-// The end of a wait and the end of the context fall together: whichever is seen
-// first, an attempt under an ended context must not start.
+// The end of a wait and the end of the context fall together, and the wait is seen
+// first: an attempt under an ended context must not start.
 func TestContextThatEndsTogetherWithAWait(t *testing.T) {
-	for range 50 {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			begin := time.Now()
-			calls := 0
-			time.AfterFunc(5*time.Second, cancel)
-			err := retry.Do(ctx, retry.Policy{Schedule: exact}, func(ctx context.Context) error {
-				calls++
-				if ctx.Err() != nil {
-					t.Error("attempt under a context that has ended")
-				}
-				return throttled
-			})
-			if !errors.Is(err, context.Canceled) && calls == 1 {
-				t.Errorf("Do = %v, want canceled", err)
-			}
-			if took := time.Since(begin); took != 5*time.Second {
-				t.Errorf("took %v, want 5s", took)
-			}
-		})
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		ctx := endsUnnoticed{context.Background(), begin.Add(5 * time.Second)}
+		ops := fails(repeat(throttled, 2)...)
+		err := retry.Do(ctx, retry.Policy{Schedule: exact}, ops.op)
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, throttled) || len(ops.calls) != 1 {
+			t.Errorf("Do = %v after %d attempts, want throttled and canceled after 1", err, len(ops.calls))
+		}
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("took %v, want 5s", took)
+		}
+	})
+}
+
+// endsUnnoticed is a context that has ended from a time on, and whose Done has not
+// been closed yet.
+type endsUnnoticed struct {
+	context.Context
+	at time.Time
+}
+
+func (c endsUnnoticed) Err() error {
+	if time.Now().Before(c.at) {
+		return nil
 	}
+	return context.Canceled
 }
 
 func TestDoubtStays(t *testing.T) {
