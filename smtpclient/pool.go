@@ -18,8 +18,10 @@ type slot struct{ session *session }
 
 type resource = puddle.Resource[*slot]
 
-// never is a sweep that is not planned.
-const never = math.MaxInt64
+const (
+	never = math.MaxInt64 // a sweep that is not planned
+	inUse = 0             // session.due of one that is not idle
+)
 
 // take returns a slot with a session that is fit to be used, as far as can be
 // said without asking the server.
@@ -31,7 +33,7 @@ func (c *Client) take(ctx context.Context) (*resource, *seserrors.Error) {
 	}
 	s := res.Value().session
 	if s != nil {
-		s.idle.Store(false)
+		s.due.Store(inUse)
 		why := c.expired(s, time.Now())
 		if why == 0 {
 			return res, nil
@@ -211,8 +213,8 @@ func (c *Client) giveBack(res *resource) {
 		return
 	}
 	s.used, s.idleSince = true, now
-	s.idle.Store(true)
 	due := c.due(s)
+	s.due.Store(due)
 	res.ReleaseUnused() // which spares puddle a look at the clock
 	c.claimed.Add(-1)
 	c.plan(due)
@@ -244,7 +246,7 @@ func (c *Client) discard(res *resource) {
 // destroy is for slots that were idle, or came back, when the pool was closed.
 func (c *Client) destroy(sl *slot) {
 	if s := sl.session; s != nil {
-		s.idle.Store(false)
+		s.due.Store(inUse)
 		s.spoil(closedShutdown)
 		c.retire(s)
 	}
@@ -313,30 +315,46 @@ func (c *Client) plan(due int64) {
 	}
 }
 
-// sweep closes the idle sessions whose time is over.
+// sweep closes the idle sessions whose time is over. It takes none out of the
+// pool while all of them may stay: a sender that came in between would find the
+// pool empty and dial.
 func (c *Client) sweep() {
-	if !c.beginSweep() {
+	next, ok := c.beginSweep()
+	if !ok {
 		return
 	}
 	defer c.wg.Done()
+	now := time.Now()
+	if next > int64(elapsed(c.epoch, now)) {
+		c.plan(next)
+		return
+	}
 	idle := c.pool.AcquireAllIdle()
 	c.claimed.Add(int64(len(idle)))
-	now, next := time.Now(), int64(never)
+	next = never
 	for i := len(idle) - 1; i >= 0; i-- { // the one used last comes out first again
 		next = min(next, c.sweepOne(idle[i], now))
 	}
 	c.plan(next)
 }
 
-func (c *Client) beginSweep() bool {
+// beginSweep reports when the first idle session is due, and whether there may
+// be a sweep.
+func (c *Client) beginSweep() (first int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
-		return false
+		return never, false
 	}
 	c.sweepAt.Store(never)
 	c.wg.Add(1)
-	return true
+	first = never
+	for s := range c.live {
+		if due := s.due.Load(); due != inUse {
+			first = min(first, due)
+		}
+	}
+	return first, true
 }
 
 // sweepOne closes an idle session or puts it back; then it returns when it is
@@ -348,7 +366,7 @@ func (c *Client) sweepOne(res *resource, now time.Time) int64 {
 		return never
 	}
 	if why := c.expired(s, now); why != 0 {
-		s.idle.Store(false)
+		s.due.Store(inUse)
 		s.spoil(why)
 		c.discard(res)
 		return never

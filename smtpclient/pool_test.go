@@ -215,6 +215,27 @@ func TestTheConnectionUsedLastIsUsedFirst(t *testing.T) {
 	})
 }
 
+func TestASweepThatFindsNothingDueDoesNotMakeASenderDial(t *testing.T) {
+	s := newScript(t) // in no bubble, where the sweeps would hold up the clock
+	c := s.client(t)
+	s.mustPost(t, c)
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !done.Load() {
+			c.sweep()
+		}
+	})
+	for range 90 { // fewer than MaxMessagesPerConn
+		s.mustPost(t, c)
+	}
+	done.Store(true)
+	wg.Wait()
+	if n, _, _ := s.connections(); n != 1 {
+		t.Errorf("%d connections, want 1: %+v", n, c.Stats())
+	}
+}
+
 func TestAWaiterWithALiveContextLearnsThatTheClientWasClosed(t *testing.T) {
 	for _, how := range []string{"Close", "Shutdown"} {
 		t.Run(how, func(t *testing.T) {

@@ -44,7 +44,7 @@ type session struct {
 
 	born, idleSince time.Time
 	lifetime        time.Duration // this one's, jittered; 0: none
-	idle            atomic.Bool   // in the pool
+	due             atomic.Int64  // idle, and must be closed then, in nanoseconds since Client.epoch; or inUse
 }
 
 func newSession(s *setup) *session {

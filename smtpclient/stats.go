@@ -85,7 +85,7 @@ func (c *Client) Stats() Stats {
 		},
 	}
 	for s := range c.live {
-		if s.idle.Load() {
+		if s.due.Load() != inUse {
 			st.Idle++
 		}
 	}
