@@ -1,0 +1,578 @@
+package sesguard_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/smtp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/retry"
+	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sestest"
+	"github.com/sesguard/sesguard-go/smtpclient"
+)
+
+var (
+	proofScripts = flag.Int("proof.scripts", 1000, "fault scripts that TestProof runs")
+	proofSeed    = flag.Uint64("proof.seed", 0, "seed of the first script; 0: any")
+)
+
+// The promises, one assertion each. A broken transport below shows that each
+// of them can fail.
+const (
+	promiseOnce    = "1. Send returned nil, so SES has the message, whole and unchanged, exactly once"
+	promiseWhole   = "1. what SES has of a message is whole and unchanged, for its recipients"
+	promiseNone    = "2. Send returned an error without MaybeAccepted, so SES does not have the message"
+	promiseDoubt   = "3. the message is in doubt, so it was not sent again"
+	alsoCause      = "doubt needs a cause: the end of the message was written"
+	alsoClass      = "exactly one of MaybeAccepted, Canceled, IsRetryable, IsFatal"
+	alsoSecrets    = "no secret and no content in an error"
+	alsoReceipt    = "the receipt names the message that SES has"
+	alsoEverything = "SES has nothing that nobody sent"
+	alsoLeft       = "no connection is left open"
+)
+
+// A violation is a promise that was not kept.
+type violation struct{ promise, detail string }
+
+func (v violation) String() string { return v.promise + ": " + v.detail }
+
+// TestProof runs random fault scripts over both transports in fake time and
+// compares what Send said with what SES has. Script n has the seed
+// -proof.seed+n; to run one again, give its seed and -proof.scripts=1.
+func TestProof(t *testing.T) {
+	first := *proofSeed
+	if first == 0 {
+		first = rand.Uint64() >> 16
+	}
+	t.Logf("seeds %d to %d", first, first+uint64(*proofScripts)-1)
+	var next atomic.Uint64
+	var tally tally
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				n := next.Add(1) - 1
+				if n >= uint64(*proofScripts) || t.Failed() {
+					return
+				}
+				s := newScenario(t, first+n)
+				for _, v := range s.run(t, guarded, &tally) {
+					t.Errorf("%v\n%v\nreplay: go test ./sesguard -run '^TestProof$' -proof.seed=%d -proof.scripts=1", v, s, s.seed)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Log(tally.String())
+	if *proofScripts >= 1000 {
+		tally.check(t)
+	}
+}
+
+// A tally shows that the scripts reach what they are meant to reach.
+type tally struct {
+	accepted, refused, doubted, canceled, duplicates, retried atomic.Int64
+	server                                                    atomic.Int64 // faults that struck
+	wire                                                      [wireKinds]atomic.Int64
+}
+
+func (c *tally) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "accepted %d, of them after retries %d and maybe doubled by choice %d; refused %d, in doubt %d, canceled %d; faults of the server %d, of the network",
+		c.accepted.Load(), c.retried.Load(), c.duplicates.Load(), c.refused.Load(), c.doubted.Load(), c.canceled.Load(), c.server.Load())
+	for k := wireFine + 1; k < wireKinds; k++ {
+		fmt.Fprintf(&b, " %v %d", k, c.wire[k].Load())
+	}
+	return b.String()
+}
+
+func (c *tally) check(t *testing.T) {
+	for _, n := range []*atomic.Int64{&c.accepted, &c.refused, &c.doubted, &c.canceled, &c.duplicates, &c.retried, &c.server} {
+		if n.Load() == 0 {
+			t.Error("something never came: ", c)
+		}
+	}
+	for k := wireFine + 1; k < wireKinds; k++ {
+		if c.wire[k].Load() == 0 {
+			t.Error("something never came: ", c)
+		}
+	}
+}
+
+func (c *tally) add(w *world, outcomes []outcome) {
+	for _, o := range outcomes {
+		c.count(o)
+	}
+	c.server.Add(int64(len(w.faults) - w.srv.FaultsLeft()))
+	for _, f := range w.network.conns {
+		if f.struck {
+			c.wire[f.kind].Add(1)
+		}
+	}
+}
+
+// An outcome is what Send said of a letter.
+type outcome struct {
+	receipt  *sesguard.Receipt
+	err      error
+	attempts []error // as the policy saw them
+}
+
+// A world is a scenario under way.
+type world struct {
+	*scenario
+	srv     *sestest.Server
+	network *network
+	pool    *smtpclient.Client
+	http    *http.Transport
+	cancel  context.CancelFunc
+	ctx     context.Context
+	left    int // connections when all was closed
+}
+
+// A buildTransport makes the transport under test. The broken ones are below.
+type buildTransport func(w *world) sesguard.Sender
+
+func guarded(w *world) sesguard.Sender {
+	if w.door.smtp() {
+		return sesguard.SMTP(w.pool)
+	}
+	return sesguard.API(w.sdk())
+}
+
+// run plays the scenario in a bubble and returns the promises that broke.
+func (s *scenario) run(t *testing.T, build buildTransport, tally *tally) (broken []violation) {
+	synctest.Test(t, func(t *testing.T) {
+		w := s.start(t)
+		outcomes := w.send(build(w))
+		w.finish()
+		broken = w.judge(outcomes)
+		tally.add(w, outcomes)
+	})
+	return broken
+}
+
+func (c *tally) count(o outcome) {
+	switch {
+	case o.err == nil:
+		c.accepted.Add(1)
+		if o.receipt.MaybeDuplicate {
+			c.duplicates.Add(1)
+		} else if o.receipt.Attempts > 1 {
+			c.retried.Add(1)
+		}
+	case seserrors.MaybeAccepted(o.err):
+		c.doubted.Add(1)
+	case seserrors.Classify(o.err).Class == seserrors.Canceled:
+		c.canceled.Add(1)
+	default:
+		c.refused.Add(1)
+	}
+}
+
+func (s *scenario) start(t *testing.T) *world {
+	w := &world{scenario: s, srv: sestest.NewMemoryServer()}
+	w.srv.SetSessionLimit(s.sessionLimit)
+	w.srv.SetConnectionLimit(s.connLimit)
+	w.srv.SetIdleLimit(s.idleLimit)
+	w.srv.SetExtensions(s.extensions...)
+	w.srv.Account.SetMaxSendRate(s.rate)
+	w.srv.Account.SetMax24HourSend(s.quota)
+	w.srv.Script(s.faults...)
+	w.ctx, w.cancel = context.WithCancel(t.Context())
+	w.network = &network{dial: w.srv.DialContext, faults: s.wire, refuse: s.refuse, latency: s.latency, drip: s.drip, act: w.doAct}
+	if s.door.smtp() {
+		w.pool = w.newPool(t)
+	} else {
+		w.http = w.newHTTP()
+	}
+	return w
+}
+
+func (w *world) newPool(t *testing.T) *smtpclient.Client {
+	cfg := w.scenario.pool
+	cfg.TLSConfig, cfg.DialContext = w.srv.TLSConfig(), w.network.DialContext
+	switch w.door {
+	case plainSMTP:
+		cfg.Addr, cfg.TLS = w.srv.PlainAddr, smtpclient.Plaintext
+	case startTLS:
+		cfg.Addr = w.srv.SMTPAddr
+	case tlsWrapper:
+		cfg.Addr = w.srv.SMTPSAddr
+	}
+	cfg.Username, cfg.Password = w.srv.Username, w.srv.Password
+	c, err := smtpclient.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) newHTTP() *http.Transport {
+	tr := sesguard.HTTPClient(w.conns).Transport.(*http.Transport)
+	tr.DialContext = w.network.DialContext
+	tr.TLSClientConfig = w.srv.TLSConfig()
+	if w.door == http2 {
+		var p http.Protocols
+		p.SetHTTP2(true)
+		tr.Protocols = &p
+		tr.TLSClientConfig = &tls.Config{RootCAs: tr.TLSClientConfig.RootCAs, NextProtos: []string{"h2"}}
+	}
+	return tr
+}
+
+func (w *world) sdk() *sesv2.Client {
+	return sesv2.New(sesv2.Options{
+		Region: w.srv.Region, BaseEndpoint: &w.srv.URL,
+		HTTPClient: &http.Client{Transport: w.http, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: w.srv.AccessKeyID, SecretAccessKey: w.srv.SecretAccessKey}, nil
+		}),
+	})
+}
+
+// doAct is what the program does in the middle of it all.
+func (w *world) doAct() {
+	switch {
+	case w.act == actCancel:
+		w.cancel()
+	case w.pool == nil:
+	case w.act == actClose:
+		go w.pool.Close() // from a goroutine that it would otherwise wait for
+	case w.act == actShutdown:
+		go w.pool.Shutdown(context.Background())
+	}
+}
+
+// send sends all letters and returns what was said of each.
+func (w *world) send(transport sesguard.Sender) []outcome {
+	if w.actAfter > 0 {
+		time.AfterFunc(w.actAfter, w.doAct)
+	}
+	var limiter sesguard.Limiter
+	if w.limiter > 0 {
+		limiter = sesguard.NewLimiter(w.limiter)
+	}
+	outcomes := make([]outcome, len(w.letters))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range w.senders {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(outcomes) {
+					return
+				}
+				outcomes[i] = w.sendOne(transport, limiter, w.letters[i])
+			}
+		})
+	}
+	wg.Wait()
+	return outcomes
+}
+
+func (w *world) sendOne(transport sesguard.Sender, limiter sesguard.Limiter, l letter) (o outcome) {
+	time.Sleep(l.pause)
+	ctx := w.ctx
+	if l.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.timeout)
+		defer cancel()
+	}
+	policy := w.policy
+	policy.OnAttempt = func(a retry.Attempt) { o.attempts = append(o.attempts, a.Err) }
+	client := sesguard.New(transport, sesguard.Options{Retry: policy, Limiter: limiter})
+	o.receipt, o.err = client.Send(ctx, l.message)
+	return o
+}
+
+// finish lets whatever is still under way end.
+func (w *world) finish() {
+	time.Sleep(time.Hour) // delayed servers accept late
+	w.cancel()
+	if w.pool != nil {
+		w.pool.Close()
+	} else {
+		w.http.CloseIdleConnections()
+	}
+	synctest.Wait()
+	w.left = w.srv.Connections().Open + w.srv.APIConnections().Open
+	w.srv.Close()
+	synctest.Wait()
+}
+
+// judge holds what Send said against what SES has.
+func (w *world) judge(outcomes []outcome) (broken []violation) {
+	if w.left != 0 {
+		broken = append(broken, violation{alsoLeft, fmt.Sprint(w.left)})
+	}
+	mails := make([][]sestest.Mail, len(w.letters))
+	for _, m := range w.srv.Accepted() {
+		i := slices.IndexFunc(w.letters, func(l letter) bool { return bytes.Contains(m.Data, []byte(l.mark)) })
+		if i < 0 {
+			broken = append(broken, violation{alsoEverything, fmt.Sprintf("%.60q", m.Data)})
+			continue
+		}
+		mails[i] = append(mails[i], m)
+	}
+	for i, o := range outcomes {
+		for _, v := range w.judgeLetter(w.letters[i], o, mails[i]) {
+			v.detail = fmt.Sprintf("letter %s: SES has it %d times, Send said %+v, %v; attempts %q: %s",
+				w.letters[i].mark, len(mails[i]), o.receipt, o.err, o.attempts, v.detail)
+			broken = append(broken, v)
+		}
+	}
+	return broken
+}
+
+func (w *world) judgeLetter(l letter, o outcome, mails []sestest.Mail) (broken []violation) {
+	fail := func(promise, format string, args ...any) {
+		broken = append(broken, violation{promise, fmt.Sprintf(format, args...)})
+	}
+	for _, m := range mails {
+		if !bytes.Equal(m.Data, l.want) || !slices.Equal(m.To, l.message.To) || m.From != "ann@example.com" {
+			fail(promiseWhole, "it is not the message that was sent: %s to %q, %d octets, want %d", m.From, m.To, len(m.Data), len(l.want))
+		}
+	}
+	doubt := seserrors.MaybeAccepted(o.err)
+	for i, err := range o.attempts {
+		if seserrors.MaybeAccepted(err) && i+1 < len(o.attempts) && !w.policy.AllowDuplicates {
+			fail(promiseDoubt, "an attempt followed one in doubt")
+		}
+	}
+	switch {
+	case o.err == nil && o.receipt.MaybeDuplicate:
+		if len(mails) == 0 {
+			fail(promiseOnce, "lost")
+		}
+		if !w.policy.AllowDuplicates {
+			fail(promiseDoubt, "sent again")
+		}
+	case o.err == nil:
+		if len(mails) != 1 {
+			fail(promiseOnce, "want exactly once")
+		} else if id := mails[0].ID; o.receipt.MessageID != id && w.idsHold() {
+			fail(alsoReceipt, "the receipt says %q, SES %q", o.receipt.MessageID, id)
+		}
+	case !doubt:
+		if len(mails) != 0 {
+			fail(promiseNone, "accepted")
+		}
+	default:
+		if len(mails) > 1 && !w.policy.AllowDuplicates {
+			fail(promiseDoubt, "sent again")
+		}
+		if w.door == plainSMTP && !w.network.ended([]byte(l.mark)) {
+			fail(alsoCause, "no dot was written")
+		}
+	}
+	w.judgeError(o.err, fail)
+	return broken
+}
+
+// idsHold is false where the script puts other words in the place of SES's.
+func (w *world) idsHold() bool {
+	for _, f := range w.faults {
+		if s := f.String(); strings.HasPrefix(s, "reply at end of data") || strings.HasPrefix(s, "raw") {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(w.wire, func(f wireFault) bool { return f.kind == wireNoise || f.kind == wireWords })
+}
+
+func (w *world) judgeError(err error, fail func(promise, format string, args ...any)) {
+	if err == nil {
+		return
+	}
+	holds := 0
+	for _, b := range []bool{
+		seserrors.MaybeAccepted(err), seserrors.IsRetryable(err), seserrors.IsFatal(err),
+		!seserrors.MaybeAccepted(err) && seserrors.Classify(err).Class == seserrors.Canceled,
+	} {
+		if b {
+			holds++
+		}
+	}
+	if holds != 1 {
+		fail(alsoClass, "%d hold", holds)
+	}
+	text := err.Error()
+	if strings.Contains(text, w.srv.Password) || strings.Contains(text, w.srv.SecretAccessKey) || strings.Contains(text, "longer text with") {
+		fail(alsoSecrets, "found")
+	}
+}
+
+// TestProofCanFail puts transports in the place of ours that make the mistakes
+// that others make, and sees the proof find each.
+func TestProofCanFail(t *testing.T) {
+	for _, mistake := range []struct {
+		name   string
+		build  buildTransport
+		breaks string
+	}{
+		{"success without a send", liar, promiseOnce},
+		{"half a mail", careless, promiseWhole},
+		{"a send again after a lost answer", repeater, promiseOnce},
+		{"the SDK's own retries", sdkRetries, promiseOnce},
+		{"doubt reported as a refusal", denier, promiseNone},
+		{"an accepted mail reported as failed", careless, promiseNone},
+		{"a send again behind an error in doubt", repeater, promiseDoubt},
+		{"doubt about everything", worrier, alsoCause},
+	} {
+		t.Run(mistake.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := uint64(1); seed <= 20_000; seed++ {
+				var ignored tally
+				for _, v := range newScenario(t, seed).run(t, mistake.build, &ignored) {
+					if v.promise == mistake.breaks {
+						t.Logf("found after %d scripts", seed)
+						return
+					}
+				}
+			}
+			t.Errorf("20,000 scripts did not show that it breaks %q", mistake.breaks)
+		})
+	}
+}
+
+// liar says that it has sent.
+func liar(w *world) sesguard.Sender {
+	real := guarded(w)
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		if r, err := real.Send(ctx, m); err == nil {
+			return r, nil
+		}
+		return &sesguard.Receipt{MessageID: "id", Transport: "smtp", Attempts: 1}, nil
+	})
+}
+
+// denier takes every error for a refusal.
+func denier(w *world) sesguard.Sender {
+	real := guarded(w)
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		r, err := real.Send(ctx, m)
+		if e := seserrors.Classify(err); e != nil {
+			certain := *e
+			certain.MaybeAccepted, certain.Err = false, nil
+			return nil, &certain
+		}
+		return r, nil
+	})
+}
+
+// worrier takes no refusal for certain.
+func worrier(w *world) sesguard.Sender {
+	real := guarded(w)
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		r, err := real.Send(ctx, m)
+		if e := seserrors.Classify(err); e != nil {
+			doubt := *e
+			doubt.MaybeAccepted = true
+			return nil, &doubt
+		}
+		return r, nil
+	})
+}
+
+// repeater sends again whatever failed.
+func repeater(w *world) sesguard.Sender {
+	real := guarded(w)
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		r, err := real.Send(ctx, m)
+		if err != nil {
+			r, err = real.Send(ctx, m)
+		}
+		return r, err
+	})
+}
+
+// sdkRetries is the bare SDK.
+func sdkRetries(w *world) sesguard.Sender {
+	if w.door.smtp() {
+		return guarded(w)
+	}
+	client := w.sdk()
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		var b bytes.Buffer
+		if _, err := m.WriteTo(&b); err != nil {
+			return nil, err
+		}
+		out, err := client.SendEmail(ctx, &sesv2.SendEmailInput{
+			FromEmailAddress: &m.From, Destination: &types.Destination{ToAddresses: m.To},
+			Content: &types.EmailContent{Raw: &types.RawMessage{Data: b.Bytes()}},
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &sesguard.Receipt{MessageID: aws.ToString(out.MessageId), Transport: "api", Attempts: 1}, nil
+	})
+}
+
+// careless is a loop over net/smtp as it is often written: it closes DATA
+// whatever came before, and takes an error of QUIT for one of the mail.
+func careless(w *world) sesguard.Sender {
+	if w.door != plainSMTP {
+		return guarded(w)
+	}
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		err := w.sendCarelessly(ctx, m)
+		if err != nil {
+			e := *seserrors.Classify(err)
+			e.MaybeAccepted = false
+			return nil, &e
+		}
+		return &sesguard.Receipt{Transport: "smtp", Attempts: 1}, nil
+	})
+}
+
+func (w *world) sendCarelessly(ctx context.Context, m *sesguard.Message) error {
+	conn, err := w.network.DialContext(ctx, "tcp", w.srv.PlainAddr)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	defer conn.Close()
+	c, err := smtp.NewClient(conn, "127.0.0.1")
+	if err != nil {
+		return err
+	}
+	defer c.Quit()
+	if err := c.Mail("ann@example.com"); err != nil {
+		return err
+	}
+	for _, to := range m.To {
+		if err := c.Rcpt(to); err != nil {
+			return err
+		}
+	}
+	wc, err := c.Data()
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	_, broken := m.WriteTo(&b)
+	_, err = io.Copy(wc, &b)
+	if err := errors.Join(broken, err, wc.Close()); err != nil {
+		return err
+	}
+	return c.Quit()
+}
