@@ -122,8 +122,11 @@ func repeatedCode(line string) int {
 	return i
 }
 
-// message returns clean text cut to maxMessage bytes at a character.
-func message(text string) string { return cut(clean(text), maxMessage) }
+// message returns text made clean and fit to be shown.
+func message(text string) string { return shown(clean(text)) }
+
+// shown returns clean text without secrets, cut to maxMessage bytes.
+func shown(text string) string { return cut(redacted(text), maxMessage) }
 
 // cut returns at most n bytes of text, ending in "..." when something is left
 // out. It never splits a character.
