@@ -35,7 +35,7 @@ func FromBulkStatus(status, text string) *Error {
 		return nil
 	}
 	words := clean(text)
-	e.Message = cut(words, maxMessage)
+	e.Message = shown(words)
 	meaning, ok := bulkIndex.lookup(e.APICode)
 	switch {
 	case ok:
@@ -71,10 +71,21 @@ func (m *codeMeaning) reasonOf(words string) Reason {
 	}
 	if m.general {
 		if r, ok := sharedTexts.reason("", words); ok {
-			return r
+			return topic(r, words)
 		}
+		return topic(m.reason, words)
 	}
 	return m.reason
+}
+
+// topic makes of InvalidParameter the reason that fits what words are about.
+func topic(r Reason, words string) Reason {
+	if r == InvalidParameter {
+		if about, ok := topicTexts.reason("", words); ok {
+			return about
+		}
+	}
+	return r
 }
 
 // A codeIndex finds the meaning of a code without regard to case, "_" and the
@@ -82,7 +93,8 @@ func (m *codeMeaning) reasonOf(words string) Reason {
 type codeIndex map[string]*codeMeaning
 
 var (
-	sharedTexts = newMatcher(sharedRules)
+	sharedTexts = newMatcher(echoRules, sharedRules)
+	topicTexts  = newMatcher(topicRules)
 	apiIndex    = newCodeIndex(apiRules)
 	bulkIndex   = newCodeIndex(bulkRules)
 )
@@ -159,7 +171,7 @@ func (a *answer) known() bool {
 // fromAnswer fills in e from an answer that is known.
 func (e *Error) fromAnswer(a answer) {
 	e.Code, e.APICode, e.RequestID = a.status, a.code, a.requestID
-	e.Message = cut(a.message, maxMessage)
+	e.Message = shown(a.message)
 	words := a.message
 	meaning, ok := apiIndex.lookup(a.code)
 	switch {

@@ -42,7 +42,11 @@ func digits(text string, i int) int {
 func isClassDigit(c byte) bool { return c == '2' || c == '4' || c == '5' }
 
 // isReplyCode reports whether s is a refusal of RFC 5321 §4.2.1: 4 or 5, a
-// second digit up to 5, any third. So the ports 465 and 587 are none.
+// second digit up to 5, any third; 471 and 571 are seen too. So the ports 465
+// and 587 are none, nor are the HTTP statuses 400 to 419 and 429.
 func isReplyCode(s string) bool {
-	return len(s) == 3 && (s[0] == '4' || s[0] == '5') && '0' <= s[1] && s[1] <= '5' && isDigit(s[2])
+	if strings.HasPrefix(s, "40") || strings.HasPrefix(s, "41") || s == "429" {
+		return false
+	}
+	return len(s) == 3 && (s[0] == '4' || s[0] == '5') && ('0' <= s[1] && s[1] <= '5' || s[1] == '7') && isDigit(s[2])
 }

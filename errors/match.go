@@ -56,6 +56,7 @@ type matcher struct {
 	parts  [][][]byte // of each rule, the pieces between the gaps
 	slots  [1 << slotBits]uint16
 	groups [][]uint16 // rules by slot, in order; group 0 is empty
+	bare   bool       // see strict
 }
 
 const slotBits = 12
@@ -75,6 +76,17 @@ func newMatcher(tables ...[]rule) *matcher {
 	}
 	return m
 }
+
+// strict makes a matcher for text of which nothing shows that it comes from
+// SES. A few words such as "boundary" or "daily quota" count there only at the
+// start of a sentence, where SES says them.
+func (m *matcher) strict() *matcher {
+	m.bare = true
+	return m
+}
+
+// minBare is the length of a pattern that strict trusts anywhere.
+const minBare = 16
 
 func (m *matcher) add(r rule) {
 	slot := &m.slots[slotOf([]byte(r.text))]
@@ -110,7 +122,7 @@ func (m *matcher) find(code, text string) int {
 			if int(n) >= best {
 				break
 			}
-			if fitsCode(m.rules[n].code, code) && fits(low[i:], m.parts[n]) {
+			if fitsCode(m.rules[n].code, code) && fits(low[i:], m.parts[n]) && (!m.bare || len(m.rules[n].text) >= minBare || startsSentence(low[:i])) {
 				best = int(n)
 			}
 		}
@@ -119,6 +131,26 @@ func (m *matcher) find(code, text string) int {
 		return -1
 	}
 	return best
+}
+
+// openings are how SES's sentences begin where not with the telling words.
+var openings = [][]byte{[]byte("there are"), []byte("the"), []byte("your"), []byte("an"), []byte("a")}
+
+// startsSentence reports whether a sentence, or a part that a tool marked off,
+// starts after before, but for an opening.
+func startsSentence(before []byte) bool {
+	before = bytes.TrimRight(before, " ")
+	for _, words := range openings {
+		if n := len(before) - len(words); n >= 0 && bytes.HasSuffix(before, words) && (n == 0 || before[n-1] == ' ') {
+			before = bytes.TrimRight(before[:n], " ")
+			break
+		}
+	}
+	if len(before) == 0 {
+		return true
+	}
+	last := before[len(before)-1]
+	return !isAlnum(last) && last != ','
 }
 
 // reason returns the reason of the rule that find finds.

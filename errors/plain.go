@@ -3,10 +3,11 @@ package errors
 import "strings"
 
 var (
-	netTexts = newMatcher(netOnly(netRules))
+	echoTexts = newMatcher(documented(echoRules))
+	netTexts  = newMatcher(netOnly(netRules))
 	// bareTexts are the replies that are known by their words alone. What other
 	// servers say, such as "connection timeout", is too common for that.
-	bareTexts = newMatcher(sharedRules, documented(smtpRules))
+	bareTexts = newMatcher(documented(echoRules), sharedRules, documented(smtpRules)).strict()
 )
 
 func documented(rows []rule) (rules []rule) {
@@ -41,6 +42,9 @@ func localClass(r Reason) Class {
 // a failure of the connection, the words of a reply without its code.
 func (e *Error) fromText(text string) {
 	text = clean(text)
+	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
+		text = strings.ReplaceAll(text, "_", " ")
+	}
 	a := answer{status: findStatus(text), message: text}
 	if code, words := findCode(text); code != "" {
 		a.code, a.message, a.rest = code, words, text
@@ -77,7 +81,12 @@ func (e *Error) fromCode(a answer) {
 
 // fromWords fills in e from a text, already clean, that holds no code at all.
 func (e *Error) fromWords(text string) {
-	e.Message = cut(text, maxMessage)
+	e.Message = shown(text)
+	if reason, ok := echoTexts.reason("", text); ok {
+		e.Reason, e.Class = reason, reason.Class()
+		e.addIdentities(text)
+		return
+	}
 	if i := netTexts.find("", text); i >= 0 {
 		e.Reason, e.Class = netRules[i].reason, localClass(netRules[i].reason)
 		e.MaybeAccepted = !netRules[i].unsent
@@ -173,8 +182,11 @@ func endsInAny(s string, ends ...string) bool {
 	return false
 }
 
+// sdkMark is what the AWS SDK for Go prints before any HTTP status.
+const sdkMark = "https response error statuscode"
+
 // statusMarks are what tools print before an HTTP status.
-var statusMarks = []string{"statuscode", "status code", "status_code", "http/1.1", "http/1.0", "http/2.0", "http/2", "http status", "http error", "http code", "http_code", "http response code"}
+var statusMarks = []string{sdkMark, "statuscode", "status code", "status_code", "http/1.1", "http/1.0", "http/2.0", "http/2", "http status", "http error", "http code", "http_code", "http response code", "error occurred ("}
 
 // statusPhrases are statuses with the phrase that RFC 9110 §15 gives them.
 var statusPhrases = []string{
@@ -187,7 +199,7 @@ var statusPhrases = []string{
 
 // findStatus returns the HTTP status that a text names, or 0.
 func findStatus(text string) int {
-	if index(text, "status") >= 0 || index(text, "http") >= 0 {
+	if index(text, "status") >= 0 || index(text, "http") >= 0 || index(text, "error occurred (") >= 0 {
 		if s := markedStatus(text); s != 0 {
 			return s
 		}
@@ -214,7 +226,7 @@ func markedStatus(text string) int {
 				break
 			}
 			rest = rest[i+len(mark):]
-			if s := number(strings.TrimLeft(rest, `:="'( `)); isHTTPStatus(s) {
+			if s := number(strings.TrimLeft(rest, `:="'( `)); isHTTPStatus(s) || mark == sdkMark && s >= 400 {
 				return s
 			}
 		}
@@ -237,7 +249,7 @@ func number(s string) int {
 }
 
 // replyMarks are what tools print directly before a reply code.
-var replyMarks = []string{"said: ", "code: ", "code ", `code":`, `code": `, "code=", `code "`, "status: ", "status ", "error: ", "error ", "reply: ", "response: ", "response ", "exception: ", "data: ", "failed: ", `"`, "(", "smtp; ", "smtp;", "got "}
+var replyMarks = []string{"said: ", "code: ", "code ", `code":`, `code": `, "code=", `code "`, "status: ", "status ", "error: ", "error ", "reply: ", "reply=", "response: ", "response=", "response ", "exception: ", "data: ", "failed: ", "denied: ", `"`, "(", "smtp; ", "smtp;", "got "}
 
 // findReply returns the reply code that a text holds and the words after it.
 // Three digits are a code when words follow as they do in a reply or when a

@@ -58,6 +58,7 @@ var apiRules = []apiRule{
 	{rule{"NotAuthorized", "", AccessDenied, docCommon}, exact, sure},
 	{rule{"Unauthorized", "", AccessDenied, docCommon}, exact, sure},
 	{rule{"UnauthorizedOperation", "", AccessDenied, docCommon}, exact, sure},
+	{rule{"UnauthorizedAccess", "", AccessDenied, docCommon}, exact, sure},
 	{rule{"Forbidden", "", AccessDenied, docCommon}, general, sure},
 
 	// Credentials and signatures.

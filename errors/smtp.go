@@ -4,7 +4,7 @@ import "strings"
 
 // smtpTexts are the texts of SMTP replies; those of either transport come
 // after those of SMTP alone.
-var smtpTexts = newMatcher(smtpRules, sharedRules)
+var smtpTexts = newMatcher(echoRules, smtpRules, sharedRules)
 
 // FromSMTP returns what a well-formed SMTP reply means that refuses a command.
 // Op names the command last, such as "smtp RCPT": it tells whose address a
@@ -27,7 +27,7 @@ func FromSMTP(op string, code int, text string) *Error {
 // nothing, the rest of the text that they came from is looked at.
 func (e *Error) fromReply(words, rest string) {
 	e.Enhanced, words = cutEnhanced(strings.TrimLeft(words, `"`))
-	e.Message = cut(words, maxMessage)
+	e.Message = shown(words)
 	if e.Code < 400 || e.Code > 599 {
 		e.Reason, e.Class = ProtocolError, Unavailable
 		e.MaybeAccepted = !isBeforeData(stage(e.Op))
@@ -36,6 +36,9 @@ func (e *Error) fromReply(words, rest string) {
 	digits := [3]byte{byte('0' + e.Code/100), byte('0' + e.Code/10%10), byte('0' + e.Code%10)}
 	code := string(digits[:])
 	reason, ok := smtpTexts.reason(code, words)
+	if ok && isMailbox(e.Enhanced) && reason.Scope() == ScopeAccount {
+		reason = codeReason(code, e.Enhanced)
+	}
 	if !ok && rest != "" {
 		words = rest
 		reason, ok = smtpTexts.reason(code, words)
@@ -43,9 +46,16 @@ func (e *Error) fromReply(words, rest string) {
 	if !ok {
 		reason = codeReason(code, e.Enhanced)
 	}
-	e.Reason = atStage(reason, e.Code, stage(e.Op))
+	e.Reason = atStage(topic(reason, words), e.Code, stage(e.Op))
 	e.Class = replyClass(e.Reason.Class(), e.Code, stage(e.Op))
 	e.addIdentities(words)
+}
+
+// isMailbox reports whether an enhanced code is about a recipient's address or
+// mailbox (RFC 3463 §3.2, §3.3), whose "account is disabled" is not the
+// sender's.
+func isMailbox(enhanced string) bool {
+	return len(enhanced) > 3 && (enhanced[2:4] == "1." || enhanced[2:4] == "2.")
 }
 
 // codeReason returns what the codes mean without regard to the words.
