@@ -7,7 +7,7 @@ var (
 	netTexts  = newMatcher(netOnly(netRules))
 	// bareTexts are the replies that are known by their words alone. What other
 	// servers say, such as "connection timeout", is too common for that.
-	bareTexts = newMatcher(documented(echoRules), sharedRules, documented(smtpRules)).strict()
+	bareTexts = newMatcher(documented(echoRules), documented(sharedRules), documented(smtpRules)).strict()
 )
 
 func documented(rows []rule) (rules []rule) {

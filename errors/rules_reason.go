@@ -13,7 +13,7 @@ type reasonInfo struct {
 // refused messages and on mail that does not arrive.
 var reasons = map[Reason]reasonInfo{
 	SendRateExceeded: {Throttled, ScopeAccount,
-		"Send more slowly: stay a little below the account's maximum send rate, which counts recipients and is shared by everything that sends in this region. Ask AWS for a higher rate if you need it."},
+		"Send more slowly: stay a little below the account's maximum send rate, which counts recipients and is shared by everything that sends in this region. Ask AWS for a higher rate if you need it. If SES's words name no rate, sending may be limited by trouble of its own: look at the AWS Health Dashboard."},
 	DailyQuotaExceeded: {QuotaExceeded, ScopeAccount,
 		"The sending quota of a rolling 24 hours is spent. Hold mail back until earlier sends are a day old, or ask AWS to raise the quota for this region."},
 	SigV2RateExceeded: {Throttled, ScopeAccount,
@@ -33,7 +33,7 @@ var reasons = map[Reason]reasonInfo{
 	Conflict: {Unavailable, ScopeMessage,
 		"Another operation is changing the same resource. Try again when it has ended."},
 	Network: {Unavailable, ScopeConnection,
-		"Check that this machine reaches the endpoint on this port: a firewall may block it, and EC2 restricts port 25 unless AWS lifts that. Ports 587, 2587, 465 and 2465 serve as well."},
+		"Check that this machine reaches the endpoint on this port: a firewall may block it, and EC2 restricts port 25 unless AWS lifts that. Ports 587, 2587, 465 and 2465 serve as well. Where connections open but then time out, set the network interface's MTU to 1500 bytes."},
 	NameNotFound: {Denied, ScopeConnection,
 		"The endpoint's name does not exist. Check its spelling and the region: some regions have the SES API but no SMTP endpoint."},
 	TLSFailure: {Unavailable, ScopeConnection,
