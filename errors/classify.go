@@ -207,6 +207,9 @@ func (v *evidence) connection(err error, unsent *bool) bool {
 			v.note(Network, true)
 		}
 		*unsent = true
+	case *net.AddrError, net.UnknownNetworkError, *net.ParseError: // a setting that cannot work
+		v.note(NameNotFound, true)
+		*unsent = true
 	case *net.OpError:
 		v.failed = true
 		if isDial(x.Op) {

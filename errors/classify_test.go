@@ -14,6 +14,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,12 @@ func (e *oldError) Message() string   { return e.message }
 func (e *oldError) StatusCode() int   { return e.status }
 func (e *oldError) RequestID() string { return "id-1" }
 
+// permanent has the shape of backoff.PermanentError.
+type permanent struct{ Err error }
+
+func (e *permanent) Error() string { return e.Err.Error() }
+func (e *permanent) Unwrap() error { return e.Err }
+
 // broken panics in every method.
 type broken struct{ p *int }
 
@@ -80,6 +87,8 @@ var errorsOfGo = []struct {
 	{"dial in SDK", post(dial(syscall.ETIMEDOUT)), Unavailable, Network, false},
 	{"name not found", dial(&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), Denied, NameNotFound, false},
 	{"name not found in SDK", post(dial(&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true})), Denied, NameNotFound, false},
+	{"no port", dial(&net.AddrError{Err: "missing port in address", Addr: "x"}), Denied, NameNotFound, false},
+	{"no such network", dial(net.UnknownNetworkError("smtp")), Denied, NameNotFound, false},
 	{"name server slow", &net.DNSError{Err: "timeout", IsTimeout: true}, Unavailable, Network, false},
 	{"unknown authority", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, Denied, CertificateInvalid, false},
 	{"wrong host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}, Denied, CertificateInvalid, false},
@@ -110,6 +119,11 @@ var errorsOfGo = []struct {
 	{"refusal of one, EOF of another", stderrors.Join(&textproto.Error{Code: 454, Msg: "Throttling failure"}, io.EOF), Throttled, SendRateExceeded, true},
 	{"proof in the words of one, not of another", stderrors.Join(post(stderrors.New("tls: handshake failure")), post(stderrors.New("http2: server sent GOAWAY"))), Unavailable, Network, true},
 	{"no file", &os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, Unknown, Unrecognized, false},
+	{"permanent error of a backoff", &permanent{&textproto.Error{Code: 554, Msg: "Message rejected: Address blacklisted."}}, Rejected, AddressBlacklisted, false},
+	{"permanent error of a backoff, in doubt", &permanent{post(io.ErrUnexpectedEOF)}, Unavailable, Network, true},
+	{"own cause of a context", fmt.Errorf("%w: %w", context.DeadlineExceeded, stderrors.New("shutting down")), Canceled, ContextDone, true},
+	{"reply deep in a tree", stderrors.Join(stderrors.New("mail 1"), fmt.Errorf("x: %w", &permanent{&textproto.Error{Code: 535, Msg: "Authentication Credentials Invalid"}})), Denied, CredentialsInvalid, false},
+	{"answer deep in a tree", fmt.Errorf("x: %w", stderrors.Join(&permanent{sdkError(400, "MessageRejected", "Email address is not verified.")})), Denied, IdentityNotVerified, false},
 	{"old SDK", &oldError{"Throttling", "Daily message quota exceeded.", 400}, QuotaExceeded, DailyQuotaExceeded, false},
 	{"old SDK, 500", &oldError{"InternalFailure", "", 500}, Unavailable, ServiceFailure, true},
 	{"broken methods", &broken{}, Unknown, Unrecognized, false},
@@ -190,7 +204,7 @@ func all(t *testing.T) (errs []error) {
 	for _, c := range errorsOfGo {
 		errs = append(errs, c.err)
 	}
-	for _, s := range samples(t, "testdata/replies.jsonl") {
+	for _, s := range allSamples(t) {
 		errs = append(errs, stderrors.New(s.Text), sdkError(s.HTTP, s.code(), s.Text), FromBulkStatus(s.code(), s.Text))
 		for _, wrap := range wrappings {
 			errs = append(errs, stderrors.New(wrap(454, s.Text)))
@@ -328,6 +342,25 @@ func TestGap(t *testing.T) {
 		text := "Configuration set " + strings.Repeat("x", n) + " does not exist."
 		if e := FromSMTP("smtp DATA", 554, text); e.Reason != want {
 			t.Errorf("a gap of %d: got %s, want %s", n, e.Reason, want)
+		}
+	}
+}
+
+// What a huge text costs does not grow with it: it is looked at in part.
+func TestHugeTextAllocates(t *testing.T) {
+	text := strings.Repeat("454 Throttling: x ", 4<<20/18)
+	for name, f := range map[string]func(){
+		"FromSMTP":       func() { FromSMTP("smtp DATA", 554, text) },
+		"FromBulkStatus": func() { FromBulkStatus(text, text) },
+		"FromAPI":        func() { FromAPI("", sdkError(400, text, text)) },
+		"Classify":       func() { _ = Classify(&plainError{text}).Error() },
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 512<<10 {
+			t.Errorf("%s: %d bytes for a text of %d", name, n, len(text))
 		}
 	}
 }

@@ -66,14 +66,17 @@
 // The rules are tables, one for each channel and one for the texts that both
 // transports share. A code decides first; its text is looked at only to tell
 // apart what one code means, without regard to case, line folding, quotes, or
-// what a relay or logger put around it. What the tables do not know is
-// Unavailable for an SMTP 4yz and an API 5xx, Throttled for status 429, and
-// Rejected for other refusals.
+// what a relay or logger put around it. Words that SES repeats from the mail,
+// such as a display name or a file name, are not taken for its own. In a text
+// without any code a few words mean something only where a sentence starts.
+// What the tables do not know is Unavailable for an SMTP 4yz and an API 5xx,
+// Throttled for status 429, and Rejected for other refusals.
 //
 // # Hostile text
 //
 // Replies come from outside. At most 16 KiB of a text are looked at, in time
 // proportional to their length; Message is valid UTF-8 on one line of at most
 // 1,024 bytes; at most 64 identities are kept. Texts and logs of an error name
-// no Recipients.
+// no Recipients, and what looks like a secret, such as the response to AUTH or
+// a session token, is left out of them.
 package errors

@@ -1,6 +1,7 @@
 package errors
 
 import (
+	"encoding/json"
 	stderrors "errors"
 	"net/textproto"
 	"strings"
@@ -8,8 +9,11 @@ import (
 )
 
 func FuzzClassify(f *testing.F) {
-	for _, s := range samples(f, "testdata/replies.jsonl") {
+	for _, s := range allSamples(f) {
 		f.Add(554, s.code(), s.Text)
+	}
+	for _, text := range secretTexts {
+		f.Add(535, "SignatureDoesNotMatch", text)
 	}
 	for name := range wrappings {
 		f.Add(454, "Throttling", wrappings[name](454, longReply))
@@ -27,7 +31,69 @@ func FuzzClassify(f *testing.F) {
 		} {
 			checkBounds(t, e)
 		}
+		// Whatever stands around it, a refusal is no acceptance, and its code
+		// decides about the class where the words do not.
+		if e := FromSMTP("smtp DATA", code, text); e.MaybeAccepted != (code < 400 || code > 599) || code >= 400 && code < 500 && !IsRetryable(e) {
+			t.Errorf("%d %q: %+v", code, text, e)
+		}
+		if strings.Contains(text, secret) || strings.Contains(api, secret) {
+			return
+		}
+		leaky := Classify(stderrors.New(text + " AUTH PLAIN " + secret))
+		if strings.Contains(leaky.Error(), secret) {
+			t.Errorf("secret in %v", leaky)
+		}
 	})
+}
+
+// FuzzJSON classifies JSON bodies of errors, whole and cut, as text and as the
+// message of an SDK's error.
+func FuzzJSON(f *testing.F) {
+	for _, s := range allSamples(f) {
+		if s.Channel == "api" {
+			f.Add(s.code(), s.Text, s.HTTP, 0)
+		}
+	}
+	f.Add("x#Throttling:http://x", "\u2028\"}", 500, 9)
+	f.Fuzz(func(t *testing.T, code, text string, status, end int) {
+		for _, body := range []any{
+			map[string]any{"__type": "com.amazonaws.ses#" + code, "message": text},
+			map[string]any{"Error": map[string]any{"Type": "Sender", "Code": code, "Message": text}, "RequestId": "x"},
+			map[string]any{"name": code, "$metadata": map[string]any{"httpStatusCode": status}, "message": text},
+			[]any{text, code, status},
+		} {
+			data, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := string(data)
+			checkBounds(t, Classify(stderrors.New(whole)))
+			checkBounds(t, Classify(stderrors.New(whole[:min(len(whole), max(0, end))])))
+			checkBounds(t, FromAPI("", sdkError(status, code, whole)))
+		}
+	})
+}
+
+// A JSON body tells what the SDK's error with the same code and words tells.
+func TestJSONBodies(t *testing.T) {
+	for _, s := range allSamples(t) {
+		if s.Channel != "api" || s.code() == "" || number(s.code()) != 0 {
+			continue
+		}
+		for _, body := range []any{
+			map[string]any{"__type": "com.amazonaws.ses#" + s.code(), "message": s.Text},
+			map[string]any{"Error": map[string]any{"Type": "Sender", "Code": s.code(), "Message": s.Text}, "RequestId": "x"},
+			map[string]any{"name": s.code(), "$metadata": map[string]any{"httpStatusCode": s.HTTP}, "message": s.Text},
+		} {
+			data, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := Classify(stderrors.New(string(data))); e.Class != s.Class || e.Reason != s.Reason {
+				t.Errorf("%s: got %v, %s; want %v, %s", data, e.Class, e.Reason, s.Class, s.Reason)
+			}
+		}
+	}
 }
 
 func FuzzEnhanced(f *testing.F) {
