@@ -7,7 +7,7 @@ var (
 	netTexts  = newMatcher(netOnly(netRules))
 	// bareTexts are the replies that are known by their words alone. What other
 	// servers say, such as "connection timeout", is too common for that.
-	bareTexts = newMatcher(documented(echoRules), documented(sharedRules), documented(smtpRules)).strict()
+	bareTexts = newMatcher(documented(echoRules), documented(sharedRules), documented(smtpRules), documented(vagueRules)).strict()
 )
 
 func documented(rows []rule) (rules []rule) {
@@ -42,6 +42,9 @@ func localClass(r Reason) Class {
 // a failure of the connection, the words of a reply without its code.
 func (e *Error) fromText(text string) {
 	text = clean(text)
+	if strings.Contains(text, `\`) { // JSON within JSON
+		text = clean(text)
+	}
 	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
 		text = strings.ReplaceAll(text, "_", " ")
 	}
@@ -249,7 +252,7 @@ func number(s string) int {
 }
 
 // replyMarks are what tools print directly before a reply code.
-var replyMarks = []string{"said: ", "code: ", "code ", `code":`, `code": `, "code=", `code "`, "status: ", "status ", "error: ", "error ", "reply: ", "reply=", "response: ", "response=", "response ", "exception: ", "data: ", "failed: ", "denied: ", `"`, "(", "smtp; ", "smtp;", "got "}
+var replyMarks = []string{"said: ", "code: ", "code ", `code":`, `code": `, "code=", `code "`, "status: ", "status ", "error: ", "error ", "reply: ", "reply=", "response: ", "response=", "response ", "exception: ", "data: ", "failed: ", "denied: ", "message: ", "smtp: ", `"`, "(", "`", "b'", "<<< ", "<** ", "<- ", "> ", "smtp; ", "smtp;", "got "}
 
 // findReply returns the reply code that a text holds and the words after it.
 // Three digits are a code when words follow as they do in a reply or when a
@@ -263,18 +266,41 @@ func findReply(text string, http bool) (code int, words string) {
 		if n == 0 || http && isHTTPStatus(n) {
 			continue
 		}
-		words := strings.TrimLeft(text[i+3:], " -")
-		announced := i == 0 || hasSuffixAny(text[:i], replyMarks)
+		after, bracketed := afterCode(text, i)
+		announced := i == 0 || bracketed || hasSuffixAny(text[:i], replyMarks)
+		if announced {
+			after = cutColon(after)
+		}
+		words := strings.TrimLeft(after, " -")
 		switch {
-		case looksSpoken(text[i+3:], announced):
+		case looksSpoken(after, announced):
 			return n, words
-		case announced && hasPrefix(words, ", b'"): // Python: (454, b'Throttling failure')
-			return n, strings.TrimSuffix(strings.TrimSuffix(words[len(", b'"):], ")"), "'")
+		case announced && hasPrefix(words, "b'"): // Python: (454, b'Throttling failure')
+			return n, strings.TrimSuffix(strings.TrimSuffix(words[len("b'"):], ")"), "'")
 		case announced && code == 0:
 			code = n
 		}
 	}
 	return code, ""
+}
+
+// afterCode returns what follows the code at text[i:], without the bracket of
+// "[535] Authentication …" or "(454): Throttling …".
+func afterCode(text string, i int) (after string, bracketed bool) {
+	after = text[i+3:]
+	if i > 0 && after != "" && (text[i-1] == '[' && after[0] == ']' || text[i-1] == '(' && after[0] == ')') &&
+		(i == 1 || text[i-2] == ' ') { // not the process id of "smtp[454]"
+		after, bracketed = after[1:], true
+	}
+	return after, bracketed
+}
+
+// cutColon returns what follows the colon or comma of "552: Message …".
+func cutColon(after string) string {
+	if len(after) > 1 && (after[0] == ':' || after[0] == ',') && after[1] == ' ' {
+		return after[1:]
+	}
+	return after
 }
 
 // isFree reports whether no word, number or address runs into text[i:].

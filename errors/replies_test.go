@@ -166,7 +166,54 @@ var wrappings = map[string]func(code int, text string) string{
 		b, _ := json.Marshal(map[string]any{"response": fmt.Sprintf("%d %s", c, s), "responseCode": c})
 		return string(b)
 	},
-	"folded": func(c int, s string) string { return fold(c, s) },
+	"folded":  func(c int, s string) string { return fold(c, s) },
+	"bytes":   func(c int, s string) string { return fmt.Sprintf("b'%d %s'", c, s) },
+	"tuple":   func(c int, s string) string { return fmt.Sprintf("aiosmtplib.errors.SMTPDataError: (%d, %q)", c, s) },
+	"go-smtp": func(c int, s string) string { return fmt.Sprintf("SMTP error %d: %s", c, s) },
+	"bracket": func(c int, s string) string { return fmt.Sprintf("Unexpected reply: [%d] %s", c, s) },
+	"mailkit": func(c int, s string) string {
+		return fmt.Sprintf("MailKit.Net.Smtp.SmtpCommandException: %d: %s", c, s)
+	},
+	"lettre": func(c int, s string) string { return fmt.Sprintf("permanent error (%d): %s", c, s) },
+	"fields": func(c int, s string) string { return fmt.Sprintf("level=error msg=refused code=%d message=%s", c, s) },
+	"reply":  func(c int, s string) string { return fmt.Sprintf(`time=2024-05-01T10:00:00Z reply="%d %s"`, c, s) },
+	"msmtp": func(c int, s string) string {
+		return fmt.Sprintf("msmtp: the server did not accept the mail\nmsmtp: server message: %d %s\nmsmtp: could not send mail", c, s)
+	},
+	"swaks": func(c int, s string) string { return fmt.Sprintf(" -> .\n<** %d %s\n -> QUIT", c, s) },
+	"gen_smtp": func(c int, s string) string {
+		return fmt.Sprintf("{:permanent_failure, 'email-smtp.us-east-1.amazonaws.com', \"%d %s\\r\\n\"}", c, s)
+	},
+	"opensmtpd": func(c int, s string) string {
+		return fmt.Sprintf(`7f mta delivery evpid=1 from=<a@example.com> to=<b@example.com> relay="192.0.2.1" delay=1s result="PermFail" stat="%d %s"`, c, s)
+	},
+	"sendmail": func(c int, s string) string {
+		if c < 500 {
+			return fmt.Sprintf(">>> DATA\n<<< %d %s\n<a@example.com>... Deferred: %d %s", c, s, c, s)
+		}
+		return fmt.Sprintf("... while talking to email-smtp.us-east-1.amazonaws.com.:\n>>> DATA\n<<< %d %s\n%d 5.0.0 Service unavailable", c, s, c)
+	},
+	"bounce": func(c int, s string) string {
+		return fmt.Sprintf("Final-Recipient: rfc822; a@example.com\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; %d %s", c, s)
+	},
+	"oracle": func(c int, s string) string {
+		return fmt.Sprintf("ORA-29279: SMTP permanent error: %d %s\nORA-06512: at line 1", c, s)
+	},
+	"pasted": func(c int, s string) string {
+		return fmt.Sprintf("Since yesterday we see this:\n\n> %d %s\n\nAny idea?", c, s)
+	},
+	"backtick": func(c int, s string) string { return fmt.Sprintf("Sending fails with `%d %s` since 2024-05-01.", c, s) },
+	"trailing": func(c int, s string) string {
+		return fmt.Sprintf("%d %s [request id 0f4d-454-554, 2024-05-01T10:04:50Z]", c, s)
+	},
+	"session": func(c int, s string) string {
+		return fmt.Sprintf("<-  220 email-smtp.amazonaws.com ESMTP\n -> EHLO x\n<-  250-STARTTLS\n<-  250 Ok\n -> MAIL FROM:<a@example.com>\n<-  250 Ok\n<-  %d %s\n -> QUIT\n<-  221 Bye", c, s)
+	},
+	"escaped": func(c int, s string) string {
+		b, _ := json.Marshal(fmt.Sprintf("SMTP: %d %s\r\n", c, s))
+		b, _ = json.Marshal(map[string]string{"log": string(b)})
+		return string(b)
+	},
 }
 
 // fold breaks a reply over several lines as SMTP does.

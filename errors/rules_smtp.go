@@ -1,8 +1,8 @@
 package errors
 
 // smtpRules are the replies of the SMTP interface. Rows with a text come
-// first and the first that fits wins; after them the texts of [sharedRules]
-// are asked, then [enhancedRules], then [replyRules].
+// first and the first that fits wins; after them the texts of [sharedRules] and
+// [vagueRules] are asked, then [enhancedRules], then [replyRules].
 var smtpRules = []rule{
 	// Connections and sessions.
 	{"4", "too many messages in", SessionMessageLimit, seen},
@@ -77,7 +77,6 @@ var smtpRules = []rule{
 	// Envelope.
 	{"553", "invalid email address", MailFromSyntax, docSMTP},
 	{"5", "invalid mail from", MailFromSyntax, seen},
-	{"50", "mail from", MailFromSyntax, seenServers},
 	{"5", "bad sender address syntax", MailFromSyntax, seenServers},
 	{"5", "sender address * syntax", MailFromSyntax, seenServers},
 	{"5", "malformed mail from", MailFromSyntax, seenServers},
@@ -88,7 +87,6 @@ var smtpRules = []rule{
 	{"553", "address unknown", RecipientSyntax, docSMTP},
 	{"5", "address unknown", RecipientSyntax, docSMTP},
 	{"5", "invalid rcpt to", RecipientSyntax, seen},
-	{"50", "rcpt to", RecipientSyntax, seenServers},
 	{"5", "bad recipient address syntax", RecipientSyntax, seenServers},
 	{"5", "recipient address rejected: access denied", AccessDenied, seenServers},
 	{"5", "recipient address rejected", RecipientSyntax, seenServers},
@@ -122,7 +120,11 @@ var smtpRules = []rule{
 	{"5", "not authorized", AccessDenied, seenServers},
 	{"5", "permissions to send", AccessDenied, seenServers},
 	{"5", "authorization failed", AccessDenied, seenServers},
+}
 
+// vagueRules are words that say little. They are asked after all other texts,
+// because relays and servers put them beside words that say more.
+var vagueRules = []rule{
 	// Not understood.
 	{"5", "bad sequence", ProtocolError, docSMTPRFC},
 	{"5", "command not implemented", ProtocolError, docSMTPRFC},

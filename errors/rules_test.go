@@ -322,7 +322,7 @@ func TestTablesAreComplete(t *testing.T) {
 			t.Errorf("bad rule %+v", r)
 		}
 	}
-	for _, table := range [][]rule{smtpRules, sharedRules, enhancedRules, replyRules, statusRules, netOnly(netRules)} {
+	for _, table := range [][]rule{echoRules, smtpRules, sharedRules, vagueRules, topicRules, enhancedRules, replyRules, statusRules, netOnly(netRules)} {
 		for _, r := range table {
 			check(r)
 		}
@@ -334,7 +334,7 @@ func TestTablesAreComplete(t *testing.T) {
 
 // No rule is hidden by an earlier one: the text of each draws its own reason.
 func TestEveryRuleCanFire(t *testing.T) {
-	for _, table := range [][]rule{smtpRules, sharedRules, netOnly(netRules)} {
+	for _, table := range [][]rule{echoRules, smtpRules, sharedRules, vagueRules, topicRules, netOnly(netRules)} {
 		m := newMatcher(table)
 		for i, r := range table {
 			code := (r.code + "00")[:min(3, len(r.code+"00"))]

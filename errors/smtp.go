@@ -4,7 +4,7 @@ import "strings"
 
 // smtpTexts are the texts of SMTP replies; those of either transport come
 // after those of SMTP alone.
-var smtpTexts = newMatcher(echoRules, smtpRules, sharedRules)
+var smtpTexts = newMatcher(echoRules, smtpRules, sharedRules, vagueRules)
 
 // FromSMTP returns what a well-formed SMTP reply means that refuses a command.
 // Op names the command last, such as "smtp RCPT": it tells whose address a
