@@ -39,7 +39,7 @@ func FromBulkStatus(status, text string) *Error {
 	meaning, ok := bulkIndex.lookup(e.APICode)
 	switch {
 	case ok:
-		e.Reason = meaning.reasonOf(words)
+		e.Reason = topic(meaning.reasonOf(words), words)
 	case e.APICode == "":
 		e.Reason, e.MaybeAccepted = ResponseLost, true
 	default:
@@ -71,9 +71,8 @@ func (m *codeMeaning) reasonOf(words string) Reason {
 	}
 	if m.general {
 		if r, ok := sharedTexts.reason("", words); ok {
-			return topic(r, words)
+			return r
 		}
-		return topic(m.reason, words)
 	}
 	return m.reason
 }
@@ -181,6 +180,7 @@ func (e *Error) fromAnswer(a answer) {
 			words = a.rest
 			e.Reason = meaning.reasonOf(words)
 		}
+		e.Reason = topic(e.Reason, a.message)
 		e.Class = e.Reason.Class()
 		e.MaybeAccepted = meaning.doubt || a.status >= 500 && !isSure(meaning)
 	case a.status < 300:

@@ -48,6 +48,7 @@ func (e *Error) fromText(text string) {
 	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
 		text = strings.ReplaceAll(text, "_", " ")
 	}
+	text, _, _ = strings.Cut(text, " response headers:") // the SDK for C++ lists them
 	a := answer{status: findStatus(text), message: text}
 	if code, words := findCode(text); code != "" {
 		a.code, a.message, a.rest = code, words, text

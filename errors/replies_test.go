@@ -3,6 +3,7 @@ package errors
 import (
 	"bufio"
 	"encoding/json"
+	"encoding/xml"
 	stderrors "errors"
 	"fmt"
 	"net/textproto"
@@ -214,6 +215,70 @@ var wrappings = map[string]func(code int, text string) string{
 		b, _ = json.Marshal(map[string]string{"log": string(b)})
 		return string(b)
 	},
+}
+
+// apiWrappings are the ways in which tools print an error of the API.
+var apiWrappings = map[string]func(status int, code, text string) string{
+	"go v1": func(s int, c, t string) string {
+		return fmt.Sprintf("%s: %s\n\tstatus code: %d, request id: 454d0000-1111", c, t, s)
+	},
+	"java v1": func(s int, c, t string) string {
+		return fmt.Sprintf("com.amazonaws.services.simpleemail.model.AmazonSimpleEmailServiceException: %s (Service: AmazonSimpleEmailService; Status Code: %d; Error Code: %s; Request ID: 1)", t, s, c)
+	},
+	"java v2": func(s int, c, t string) string {
+		return fmt.Sprintf("software.amazon.awssdk.services.sesv2.model.%sException: %s (Service: SesV2, Status Code: %d, Request ID: 1)", strings.TrimSuffix(c, "Exception"), t, s)
+	},
+	"php": func(s int, c, t string) string {
+		return fmt.Sprintf("Error executing \"SendEmail\" on \"https://email.us-east-1.amazonaws.com\"; AWS HTTP error: Client error: `POST https://email.us-east-1.amazonaws.com` resulted in a `%d Refused` response:\n{\"message\":%q}\n %s (client): %s - {\"message\":%q}", s, t, c, t, t)
+	},
+	"laravel": func(s int, c, t string) string {
+		return fmt.Sprintf("local.ERROR: Unable to send an email: %s (code %s). {\"exception\":\"[object] (Symfony\\\\Component\\\\Mailer\\\\Exception\\\\HttpTransportException(code: 0)", t, c)
+	},
+	"ruby":     func(s int, c, t string) string { return fmt.Sprintf("Aws::SESV2::Errors::%s (%s):", c, t) },
+	"ruby old": func(s int, c, t string) string { return fmt.Sprintf("AWS::SES::ResponseError: %s - %s", c, t) },
+	"js v2": func(s int, c, t string) string {
+		return fmt.Sprintf("%s: %s\n    at Request.extractError (/app/node_modules/aws-sdk/lib/protocol/query.js:50:29) {\n  code: '%s',\n  time: 2024-05-01T10:00:00.000Z,\n  requestId: '1',\n  statusCode: %d,\n  retryable: false\n}", c, t, c, s)
+	},
+	"js v3": func(s int, c, t string) string {
+		return fmt.Sprintf("%s: %s\n    at de_error (/app/node_modules/@aws-sdk/client-sesv2/dist-cjs/index.js:1:1) {\n  '$fault': 'client',\n  '$metadata': { httpStatusCode: %d, requestId: '1', attempts: 1 }\n}", c, t, s)
+	},
+	"boto": func(s int, c, t string) string {
+		return fmt.Sprintf("botocore.exceptions.ClientError: An error occurred (%s) when calling the SendEmail operation (reached max retries: 4): %s", c, t)
+	},
+	"boto dict": func(s int, c, t string) string {
+		return fmt.Sprintf("{'Error': {'Message': %q, 'Code': '%s'}, 'ResponseMetadata': {'RequestId': '1', 'HTTPStatusCode': %d}}", t, c, s)
+	},
+	"rust": func(s int, c, t string) string {
+		return fmt.Sprintf("unhandled error (%s): Error { code: %q, message: %q, aws_request_id: \"1\" }", c, c, t)
+	},
+	"c++": func(s int, c, t string) string {
+		return fmt.Sprintf("HTTP response code: %d\nResolved remote host IP address: 192.0.2.1\nRequest ID: 1\nException name: %s\nError message: %s\n0 response headers:", s, c, t)
+	},
+	"xml": func(s int, c, t string) string {
+		var b strings.Builder
+		xml.EscapeText(&b, []byte(t))
+		return fmt.Sprintf("<ErrorResponse xmlns=\"http://ses.amazonaws.com/doc/2010-12-01/\">\n  <Error>\n    <Type>Sender</Type>\n    <Code>%s</Code>\n    <Message>%s</Message>\n  </Error>\n  <RequestId>1</RequestId>\n</ErrorResponse>", c, b.String())
+	},
+	"cli": func(s int, c, t string) string {
+		return fmt.Sprintf("\naws: [ERROR]: An error occurred (%s) when calling the SendEmail operation: %s\n", c, t)
+	},
+}
+
+// The errors of the API are understood as the SDKs print them.
+func TestAnswersAsPlainText(t *testing.T) {
+	for _, s := range allSamples(t) {
+		if s.Channel != "api" || s.code() == "" || number(s.code()) != 0 {
+			continue
+		}
+		for name, wrap := range apiWrappings {
+			t.Run(name, func(t *testing.T) {
+				e := Classify(stderrors.New(wrap(s.HTTP, s.code(), s.Text)))
+				if e.Class != s.Class || e.Reason != s.Reason || e.MaybeAccepted && !s.MaybeAccepted {
+					t.Errorf("%d %s %q: got %v, %s, maybe %v", s.HTTP, s.code(), s.Text, e.Class, e.Reason, e.MaybeAccepted)
+				}
+			})
+		}
+	}
 }
 
 // fold breaks a reply over several lines as SMTP does.
