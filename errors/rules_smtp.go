@@ -167,9 +167,6 @@ var enhancedRules = []rule{
 	{code: "5.5", reason: ProtocolError, source: docEnhanced},
 	{code: "5.6.0", reason: IllegalHeader, source: docEnhanced},
 	{code: "5.6.7", reason: NonASCIIAddress, source: docEnhanced},
-	{code: "5.7.8", reason: CredentialsInvalid, source: docAuthRFC},
-	{code: "5.7.9", reason: CredentialsInvalid, source: docAuthRFC},
-	{code: "5.7.11", reason: TLSRequired, source: docAuthRFC},
 }
 
 // replyRules say what a reply code alone means. The code is its start; the
