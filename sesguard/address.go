@@ -41,11 +41,13 @@ type Address struct {
 // [seserrors.IllegalAddress] or [seserrors.NonASCIIAddress] in it.
 //
 // A domain with Unicode letters becomes Punycode as UTS #46 says
-// (non-transitional, as browsers do), with the length checks of the DNS. A
-// domain that is in Punycode already must be valid and is written in lower
-// case. Any other ASCII domain keeps its letter case, because SES compares
-// verified email addresses with regard to case. Letters, digits and hyphens
-// are taken, no underscore and no final dot, which SES refuses. A domain
+// (non-transitional, as browsers do), with its checks of hyphens, joiners and
+// direction and the length checks of the DNS. A domain that is in Punycode
+// already must be valid and is written in lower case. Any other ASCII domain
+// keeps its letter case, because SES compares verified email addresses with
+// regard to case. Letters, digits and hyphens are taken, no underscore and no
+// final dot, which SES refuses, and no label like ab--c, whose hyphens are
+// reserved as those of xn-- are (RFC 5890 §2.3.1). A domain
 // without a dot is taken: RFC 5321 allows it and SES's parser lets it through,
 // though nothing is delivered there by SES. One whose last label is all digits
 // is not (RFC 3696 §2).
@@ -74,6 +76,11 @@ func (a Address) Addr() string {
 	if !validLocal(a.Local) || !validDomain(a.Domain) || len(a.Local)+1+len(a.Domain) > maxAddr {
 		return ""
 	}
+	return a.bare()
+}
+
+// bare is Addr for an Address that was checked.
+func (a Address) bare() string {
 	if isDotAtom(a.Local) {
 		return a.Local + "@" + a.Domain
 	}
@@ -143,7 +150,7 @@ func parseMailbox(s string) (Address, string, error) {
 	if f != nil {
 		return Address{}, "", f.in(s)
 	}
-	return a, a.Addr(), nil
+	return a, a.bare(), nil
 }
 
 // readMailbox reads every form, and finds the flaw.

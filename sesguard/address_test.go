@@ -48,6 +48,7 @@ func TestParseAddressTakes(t *testing.T) {
 		{"Unicode domain", "a@bücher.example", Address{"", "a", "xn--bcher-kva.example"}, "a@xn--bcher-kva.example"},
 		{"sharp s is not ss", "a@faß.de", Address{"", "a", "xn--fa-hia.de"}, "a@xn--fa-hia.de"},
 		{"ideographic full stop", "a@例え。テスト", Address{"", "a", "xn--r8jz45g.xn--zckzah"}, "a@xn--r8jz45g.xn--zckzah"},
+		{"hyphens in the third and fourth octet, not character", "a@ö--ä.com", Address{"", "a", "xn-----wia3e.com"}, "a@xn-----wia3e.com"},
 		{"Punycode", "a@XN--BCHER-KVA.Example", Address{"", "a", "xn--bcher-kva.example"}, "a@xn--bcher-kva.example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,6 +123,10 @@ func TestParseAddressRefuses(t *testing.T) {
 		{"empty label, Unicode", "a@ü..c", 2, "internationalised"},
 		{"leading hyphen", "a@-b.c", 2, "hyphen"},
 		{"trailing hyphen", "a@b-.c", 2, "hyphen"},
+		{"reserved hyphens", "a@ab--c.de", 2, "reserves"},
+		{"reserved hyphens in another label", "a@x.ab--.de", 4, "hyphen"},
+		{"reserved hyphens, Unicode", "a@öä--ü.de", 2, "third and fourth"},
+		{"reserved hyphens in Punycode", "a@xn--xn----eka2a.de", 2, "third and fourth"},
 		{"local part of 65", strings.Repeat("l", 65) + "@b.c", 0, "64"},
 		{"label of 64", "a@" + strings.Repeat("d", 64) + ".com", 2, "63"},
 		{"Unicode label of 64", "a@" + strings.Repeat("ü", 60) + ".com", 2, "internationalised"},
@@ -174,6 +179,9 @@ func TestDomainsBecomeThePunycodeOfTheStandard(t *testing.T) {
 		"💩.la":                       "xn--ls8h.la",
 		"a\u00adb.com":               "ab.com", // the soft hyphen is dropped
 		"א.example":                  "xn--4db.example",
+		"FAẞ.de":                     "xn--fa-hia.de", // since Unicode 15.1
+		"می\u200cخواهم.com":          "xn--mgbn2ecje63gr19l.com",
+		"क्\u200cष.com":              "xn--11b2ezcs70k.com", // after a virama
 	} {
 		if a, err := ParseAddress("u@" + in); err != nil || a.Domain != want {
 			t.Errorf("%s: %s, %v; want %s", in, a.Domain, err, want)
@@ -186,6 +194,9 @@ func TestDomainsBecomeThePunycodeOfTheStandard(t *testing.T) {
 		"ü-.com", "-ü.com", "ab--ü.com", "ü。。com", "。ü.com", "ü.com。", "\u2260.com", "ü\u3000.com", "ü/a.com",
 		"xn--fa-hia\u0301.de", "xn--BCHER-KVA\u00fc.de", "１２.com。１", "1.2.3.４", "\u00ad.com", "xn--zca\u200d.com",
 		strings.Repeat("ü.", 60) + "com",
+		"a\u2136b.com",      // becomes a Hebrew letter between Latin ones
+		"ب\u200c\u0621.com", // the joiner joins nothing on its right,
+		"ب\u200c\u064e\u0621.com", "ب\u200c1.com", "ب\u200c٣.com", "ب\u200cא.com", "xn--ggbn899q.com", "xn--ngb2j510f.com",
 	} {
 		if a, err := ParseAddress("u@" + in); err == nil {
 			t.Errorf("%q is taken as %s", in, a.Domain)
@@ -196,6 +207,7 @@ func TestDomainsBecomeThePunycodeOfTheStandard(t *testing.T) {
 func TestAddrOfAnImpossibleAddressIsEmpty(t *testing.T) {
 	for _, a := range []Address{
 		{}, {Local: "a"}, {Domain: "b.c"}, {Local: "a\r\nb", Domain: "c.d"}, {Local: "a", Domain: "b.c> SIZE=1"},
+		{Local: "a", Domain: "xn--a.com"}, {Local: "a", Domain: "XN--BCHER-KVA.example"}, {Local: "a", Domain: "ab--c.d"},
 		{Local: "a b", Domain: "c.d"}, {Local: "ü", Domain: "c.d"}, {Local: "a", Domain: "ü.d"}, {Local: `a"`, Domain: "b.c"},
 	} {
 		a.Name = "Jo"

@@ -3,14 +3,20 @@ package sesguard
 import (
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
 
-// toASCII is UTS #46 ToASCII with every check on: idna.Lookup alone takes
-// empty labels and names of any length.
-var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true), idna.StrictDomainName(true))
+// toASCII is UTS #46 ToASCII with its checks on: idna.Lookup alone takes empty
+// labels and names of any length. Hyphens are checked by checkLabel and
+// checkULabel, since idna counts octets where the standard counts characters.
+var (
+	toASCII = idna.New(idna.MapForLookup(), idna.CheckHyphens(false), idna.BidiRule(),
+		idna.VerifyDNSLength(true), idna.StrictDomainName(true))
+	joiners = idna.New(idna.MapForLookup(), idna.CheckHyphens(false)) // what it says of the joiners in a part of a label
+)
 
 // Classes of ASCII characters.
 const (
@@ -81,9 +87,10 @@ func plainDomain(s string) int {
 	return len(s)
 }
 
+// validDomain reports what ParseAddress leaves in Address.Domain.
 func validDomain(s string) bool {
-	f, _ := checkDomain(s, 0)
-	return f == nil
+	ascii, f := readDomain(s, 0)
+	return f == nil && ascii == s
 }
 
 // checkDomain finds the flaw of an ASCII domain, and says whether a label of
@@ -125,6 +132,8 @@ func checkLabel(s string, at int) *flaw {
 		return illegal(at, "a dot stands at an end of the domain, or beside another dot")
 	case s[0] == '-' || s[len(s)-1] == '-':
 		return illegal(at, "a label of the domain begins or ends with a hyphen")
+	case len(s) >= 4 && s[2] == '-' && s[3] == '-' && !hasACEPrefix(s):
+		return illegal(at, "a label of the domain has hyphens as its third and fourth character, which RFC 5890 §2.3.1 reserves")
 	case len(s) > maxLabel:
 		return illegal(at, "a label of the domain is longer than 63 octets")
 	}
@@ -167,12 +176,76 @@ func readDomain(s string, at int) (string, *flaw) {
 	if len(s) > 4*maxDomain {
 		return "", illegal(at, "the domain is longer than 253 octets")
 	}
-	ascii, err := toASCII.ToASCII(s)
+	// Since Unicode 15.1 a capital sharp s is a small one; idna's tables make it
+	// "ss", which is another domain, in programs built by a Go before 1.27.
+	ascii, err := toASCII.ToASCII(strings.ReplaceAll(s, "ẞ", "ß"))
+	if err == nil { // again, since idna takes the direction of a character from before it maps it
+		_, err = toASCII.ToASCII(ascii)
+	}
 	if err != nil {
 		return "", illegal(at, "the domain is not a valid internationalised name ("+brief(err.Error())+")")
 	}
-	f, _ := checkDomain(ascii, at)
-	return ascii, f
+	if f, _ := checkDomain(ascii, at); f != nil {
+		return "", f
+	}
+	for label := range strings.SplitSeq(ascii, ".") {
+		if f := checkULabel(label, at); f != nil {
+			return "", f
+		}
+	}
+	return ascii, nil
+}
+
+// checkULabel checks what a label in Punycode stands for, where idna takes more
+// than the standard does.
+func checkULabel(label string, at int) *flaw {
+	if !hasACEPrefix(label) {
+		return nil
+	}
+	u, err := idna.Punycode.ToUnicode(label)
+	if err != nil {
+		return illegal(at, "the domain holds broken Punycode")
+	}
+	if r := []rune(u); len(r) > 3 && r[2] == '-' && r[3] == '-' || r[0] == '-' || r[len(r)-1] == '-' {
+		return illegal(at, "a label of the domain has a hyphen at an end, or as its third and fourth character")
+	}
+	if !joinersInPlace(u) {
+		return illegal(at, "the domain holds a zero width non-joiner where it joins nothing")
+	}
+	return nil
+}
+
+const zwnj = "\u200c"
+
+// joinersInPlace reports whether every zero width non-joiner stands where
+// RFC 5892 §A.1 takes it: after a virama, or between two letters that would
+// join. idna looks at the letter before it only.
+func joinersInPlace(u string) bool {
+	for i := 0; ; i += len(zwnj) {
+		n := strings.Index(u[i:], zwnj)
+		if n < 0 {
+			return true
+		}
+		i += n
+		rest := u[i+len(zwnj):]
+		if _, err := joiners.ToUnicode(u[:len(u)-len(rest)]); err == nil {
+			continue // it needs nothing behind it, so it stands behind a virama
+		}
+		rest = strings.TrimLeftFunc(rest, func(r rune) bool { return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) })
+		if r, _ := utf8.DecodeRuneInString(rest); !joins(r) {
+			return false
+		}
+	}
+}
+
+// joins reports a letter that joins the one before it: those of the cursive
+// scripts that are written today, but for the few that stand alone (Unicode,
+// DerivedJoiningType.txt).
+func joins(r rune) bool {
+	const alone = "\u0621\u0674\u06e5\u06e6\u07f4\u07f5\u07fa\u0861\u0866\u0883\u0884\u0885\u0887\u08ad\u08c9" +
+		"\u1880\u1881\u1882\u1883\u1884\ua872\ua873\U00010d00"
+	return unicode.IsLetter(r) && !strings.ContainsRune(alone, r) && unicode.In(r, unicode.Arabic, unicode.Syriac,
+		unicode.Nko, unicode.Mandaic, unicode.Mongolian, unicode.Phags_Pa, unicode.Adlam, unicode.Hanifi_Rohingya)
 }
 
 func unknownCharset(string, io.Reader) (io.Reader, error) { return nil, errCharset }
