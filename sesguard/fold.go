@@ -144,14 +144,15 @@ var quoter = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
 // encoded appends s, which is valid UTF-8, as encoded-words in the shorter
 // encoding, none of which splits a rune. Readers drop the space between two
-// encoded-words.
+// encoded-words; since some keep it in a name, a text that fits into one word
+// on the next line is not split to fill this one.
 func (f *folder) encoded(s string) {
 	q := qLen(s) <= base64.StdEncoding.EncodedLen(len(s))
-	for s != "" {
+	for whole := true; s != ""; whole = false {
 		room := min(wordMax, f.max-f.col-1) - wordCost
-		n := fit(s, q, room)
-		if n == 0 {
-			n = fit(s, q, wordMax-wordCost)
+		n, most := fit(s, q, room), fit(s, q, wordMax-wordCost)
+		if n == 0 || whole && !f.fresh && n < most && most == len(s) {
+			n = most
 			f.space(wordMax)
 		} else {
 			f.space(0)
