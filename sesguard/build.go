@@ -272,9 +272,9 @@ func (c *composer) attachment(i int) {
 	c.end()
 	c.add("Content-Transfer-Encoding: base64\r\n")
 	c.field("Content-Disposition")
-	if c.inline(i) {
+	if c.inline(i) && !strings.HasPrefix(c.media[i], "text/") {
 		c.word("inline")
-	} else {
+	} else { // also for a text that the HTML refers to: readers make an inline text part of the body
 		c.word("attachment")
 	}
 	if a.Name != "" {

@@ -10,10 +10,12 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // A readMail is a message as the standard library reads it.
@@ -269,6 +271,25 @@ func TestLongListsAreFolded(t *testing.T) {
 	}
 }
 
+// Readers that keep the space between two encoded-words of a name (Python's
+// email package did until 2025) must not meet two without need.
+func TestANameIsNotSplitToFillALine(t *testing.T) {
+	m := plain()
+	m.To = nil
+	for i := range 40 {
+		m.To = append(m.To, fmt.Sprintf("%s Empfänger <user%d@example.com>", strings.Repeat("n", i%20+1), i))
+	}
+	data := written(t, m)
+	if n := bytes.Count(data, []byte("=?utf-8?")); n != len(m.To) {
+		t.Errorf("%d encoded-words for %d names in\n%s", n, len(m.To), data)
+	}
+	for line := range bytes.SplitSeq(data, []byte("\r\n")) {
+		if len(line) > lineAim {
+			t.Errorf("long line %q", line)
+		}
+	}
+}
+
 func TestAFieldNeverBeginsWithAnEmptyLine(t *testing.T) {
 	m := plain()
 	long := strings.Repeat("x", 200)
@@ -331,6 +352,37 @@ func TestFileNamesReadBackUnchanged(t *testing.T) {
 				t.Errorf("%q: long line %q", name, line)
 			}
 		}
+	}
+}
+
+// Each piece of a long file name stands for itself in some readers (RFC 2231 §3).
+func TestALongFileNameIsNotSplitInsideACharacter(t *testing.T) {
+	piece := regexp.MustCompile(`filename\*\d+\*=([^;\r]*)`)
+	for _, name := range []string{strings.Repeat("日", 80) + ".pdf", "a" + strings.Repeat("ü", 120), "xx" + strings.Repeat("👍🏽", 20)} {
+		m := plain()
+		m.Attachments = []Attachment{{Name: name, Content: []byte("x")}}
+		found := piece.FindAllSubmatch(written(t, m), -1)
+		if len(found) < 2 {
+			t.Errorf("%q is not split", name)
+		}
+		for _, p := range found {
+			text, err := url.PathUnescape(strings.TrimPrefix(string(p[1]), "utf-8''"))
+			if err != nil || !utf8.ValidString(text) {
+				t.Errorf("%q is split to %q, %v", name, p[1], err)
+			}
+		}
+	}
+}
+
+// An inline text part becomes part of the body in some readers, and its file
+// is gone.
+func TestATextThatTheHTMLRefersToIsAnAttachment(t *testing.T) {
+	m := plain()
+	m.HTML = "h"
+	m.Attachments = []Attachment{{Name: "s.csv", ContentID: "s", Content: []byte("x")}, {Name: "i.png", ContentID: "i", Content: []byte("x")}}
+	r := read(t, written(t, m))
+	if len(r.files) != 2 || r.files[0].disposition != "attachment" || r.files[0].id != "<s>" || r.files[1].disposition != "inline" {
+		t.Errorf("got %+v", r.files)
 	}
 }
 
