@@ -80,8 +80,8 @@ type Message struct {
 	//
 	// A bare CR or LF in it becomes CRLF, and a missing CRLF at its end is
 	// added; nothing else is changed. It must have a From header and no Bcc
-	// header, no header twice that SES takes only once, no line longer than 998
-	// octets and no NUL.
+	// header, no header twice that SES takes only once, only ASCII in the header,
+	// no line longer than 998 octets and no NUL.
 	Raw io.WriterTo
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"sync/atomic"
+	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -126,6 +127,7 @@ func (v *validator) rawHeader(p []byte, m *Message) []byte {
 	for at := 0; at < len(p) && len(v.problems) < 20; {
 		n := bytes.IndexByte(p[at:], '\n')
 		line := p[at : at+n-1]
+		r.ascii(line)
 		if len(line) == 0 || !r.field(line, at) {
 			r.finish(at)
 			return p
@@ -141,7 +143,24 @@ type rawFields struct {
 	v    *validator
 	m    *Message
 	from bool
+	wide bool      // an octet that is not ASCII was reported
 	seen [128]bool // by the number in once
+}
+
+// ascii reports, once, a header that is not ASCII: only SMTPUTF8, which SES
+// does not offer, would allow it.
+func (r *rawFields) ascii(line []byte) {
+	if r.wide {
+		return
+	}
+	for _, c := range line {
+		if c >= utf8.RuneSelf {
+			r.wide = true
+			r.v.add("Raw", string(line[:min(len(line), 100)]), seserrors.IllegalHeader,
+				"its header is not ASCII: names and texts in it must be encoded-words (RFC 2047)")
+			return
+		}
+	}
 }
 
 // field looks at one line. It returns false when the rest makes no sense.
