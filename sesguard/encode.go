@@ -194,7 +194,7 @@ func (o *openBuilt) Close() error {
 func (o *openBuilt) WriteTo(w io.Writer) (int64, error) { return o.write(w, o.b.sesHeader) }
 
 func (o *openBuilt) write(w io.Writer, lead []byte) (int64, error) {
-	s := sink{w: w}
+	s := sink{w: w, room: maxMessage - int64(len(o.b.sesHeader)-len(lead))} // the same over both transports
 	if len(lead) > 0 {
 		if err := s.write(lead); err != nil {
 			return s.n, err
@@ -230,14 +230,14 @@ func (o *openBuilt) files(s *sink, bufs *buffers) error {
 	return s.write(o.b.fixed[at:])
 }
 
-// A sink counts what is written.
+// A sink counts what is written, and takes no more than there is room for.
 type sink struct {
-	w io.Writer
-	n int64
+	w       io.Writer
+	n, room int64
 }
 
 func (s *sink) write(p []byte) error {
-	if s.n+int64(len(p)) > maxMessage {
+	if s.n+int64(len(p)) > s.room {
 		return &seserrors.Error{
 			Op: opValidate, Class: seserrors.Invalid, Reason: seserrors.MessageTooLong,
 			Message: "the message is longer than 40 MB after encoding",
