@@ -201,6 +201,8 @@ func isControl(r rune) bool {
 	return r < ' ' || 0x7f <= r && r <= 0x9f || r == 0x2028 || r == 0x2029
 }
 
+func hasControl(s string) bool { return strings.IndexFunc(s, isControl) >= 0 }
+
 // isBidiControl reports the embeddings, overrides and isolates, which reorder
 // the text beside them. The marks U+200E, U+200F and U+061C are fine.
 func isBidiControl(r rune) bool {
@@ -317,7 +319,7 @@ func checkName(name string, at int) (string, int, *flaw) {
 	if !utf8.ValidString(name) {
 		return "", 0, illegal(0, "the encoded name is not valid UTF-8")
 	}
-	if i := strings.IndexFunc(name, func(r rune) bool { return isControl(r) || isBidiControl(r) }); i >= 0 {
+	if hasControl(name) || strings.IndexFunc(name, isBidiControl) >= 0 {
 		return "", 0, illegal(0, "the encoded name holds a control character")
 	}
 	return name, at, nil

@@ -71,7 +71,7 @@ func (v *validator) attachmentName(field string, a Attachment) {
 		}
 	case !utf8.ValidString(a.Name):
 		why = "the file name is not valid UTF-8"
-	case strings.IndexFunc(a.Name, func(r rune) bool { return isControl(r) || isBidiControl(r) }) >= 0:
+	case hasControl(a.Name) || strings.IndexFunc(a.Name, isBidiControl) >= 0:
 		why = "the file name holds a control character"
 	case strings.ContainsAny(a.Name, `/\`):
 		why = "the file name holds a folder: give its last part only"
@@ -110,7 +110,7 @@ func (v *validator) mediaType(field string, a Attachment) string {
 	media, params, err := mime.ParseMediaType(a.ContentType)
 	kind, _, found := strings.Cut(media, "/")
 	out := ""
-	if err == nil && found && strings.IndexFunc(a.ContentType, isControl) < 0 {
+	if err == nil && found && !hasControl(a.ContentType) && !anyControl(params) {
 		out = mime.FormatMediaType(media, params)
 	}
 	switch {
@@ -123,6 +123,17 @@ func (v *validator) mediaType(field string, a Attachment) string {
 	return out
 }
 
+// anyControl reports a control character in a parameter, where a percent code
+// may have hidden it.
+func anyControl(params map[string]string) bool {
+	for _, value := range params {
+		if hasControl(value) {
+			return true
+		}
+	}
+	return false
+}
+
 // param appends a parameter of a Content-Disposition: a quoted string if that
 // is safe, otherwise as RFC 2231 has it, in pieces if it is long. The ASCII
 // fallback for old readers stands in the Content-Type alone, since some that
@@ -133,21 +144,21 @@ func (f *folder) param(name, value string) {
 		return
 	}
 	const piece = 50
-	enc := "utf-8''" + escape(value)
-	if len(enc) <= piece {
-		f.parameter(name + "*=" + enc)
-	} else {
-		for i := 0; enc != ""; i++ {
-			n := min(piece, len(enc))
-			for j := 1; j <= 2; j++ { // not inside %XX
-				if n < len(enc) && enc[n-j] == '%' {
-					n -= j
-					break
-				}
-			}
-			f.parameter(name + "*" + strconv.Itoa(i) + "*=" + enc[:n])
-			enc = enc[n:]
+	part := "utf-8''"
+	n := 0 // of the pieces before this one
+	for _, r := range value {
+		next := escape(string(r)) // a rune is never split: some readers decode each piece by itself
+		if len(part)+len(next) > piece {
+			f.parameter(name + "*" + strconv.Itoa(n) + "*=" + part)
+			part = ""
+			n++
 		}
+		part += next
+	}
+	if n == 0 {
+		f.parameter(name + "*=" + part)
+	} else {
+		f.parameter(name + "*" + strconv.Itoa(n) + "*=" + part)
 	}
 }
 

@@ -139,7 +139,7 @@ func (v *validator) line(field, s string) {
 		v.add(field, s, seserrors.IllegalHeader, "it is not valid UTF-8")
 		return
 	}
-	if strings.IndexFunc(s, isControl) >= 0 {
+	if hasControl(s) {
 		v.add(field, s, seserrors.IllegalHeader, "it holds a line break or another control character")
 	}
 }

@@ -139,6 +139,7 @@ func TestEachProblemNamesItsField(t *testing.T) {
 		{"program with dots behind", file(Attachment{Name: "a.exe. .", Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
 		{"media type", file(Attachment{Name: "a", ContentType: "pdf", Content: one}), "Attachments[0].ContentType", seserrors.IllegalAttachment},
 		{"line break in a media type", file(Attachment{Name: "a", ContentType: "text/plain;\r\n x=y", Content: one}), "Attachments[0].ContentType", seserrors.IllegalAttachment},
+		{"encoded line break in a media type", file(Attachment{Name: "a", ContentType: "text/plain; x*=utf-8''a%0D%0ABcc", Content: one}), "Attachments[0].ContentType", seserrors.IllegalAttachment},
 		{"message as a file", file(Attachment{Name: "a.eml", ContentType: "message/rfc822", Content: one}), "Attachments[0].ContentType", seserrors.IllegalAttachment},
 		{"content id", file(Attachment{ContentID: "a> b", Content: one}), "Attachments[0].ContentID", seserrors.IllegalAttachment},
 		{"content id twice", func(m *Message) {
@@ -329,6 +330,9 @@ func TestRaw(t *testing.T) {
 		{"no From", "To: a@b.c\r\n\r\nFrom: x@y.z\r\n", "", seserrors.IllegalHeader},
 		{"Bcc", head + "bCC: x@y.z\r\n\r\n", "", seserrors.IllegalHeader},
 		{"Bcc after a bare CR", "From: a@b.c\rBcc: x@y.z\r\n\r\n", "", seserrors.IllegalHeader},
+		{"8-bit header", head + "X: \xfc\r\nY: \xfc\r\n\r\n", "", seserrors.IllegalHeader},
+		{"8-bit continuation", head + "X: 1\r\n \xfc\r\n\r\n", "", seserrors.IllegalHeader},
+		{"8-bit body", head + "\r\n\xfc\r\n", head + "\r\n\xfc\r\n", ""},
 		{"NUL in the header", head + "X: \x00\r\n\r\n", "", seserrors.IllegalHeader},
 		{"NUL in the body", head + "\r\n\x00\r\n", "", seserrors.IllegalHeader},
 		{"two Subjects", head + "SUBJECT: y\r\n\r\n", "", seserrors.DuplicateHeader},
