@@ -179,7 +179,7 @@ func readDomain(s string, at int) (string, *flaw) {
 	// Since Unicode 15.1 a capital sharp s is a small one; idna's tables make it
 	// "ss", which is another domain, in programs built by a Go before 1.27.
 	ascii, err := toASCII.ToASCII(strings.ReplaceAll(s, "ẞ", "ß"))
-	if err == nil { // again, since idna takes the direction of a character from before it maps it
+	if err == nil && ascii != s { // again, since idna takes the direction of a character from before it maps it
 		_, err = toASCII.ToASCII(ascii)
 	}
 	if err != nil {

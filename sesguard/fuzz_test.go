@@ -17,7 +17,7 @@ import (
 // fieldName is what Problem.Field may be.
 var fieldName = regexp.MustCompile(`^(Message|From|ReturnPath|To|Subject|Text|HTML|Date|Raw|ReplyTo|Headers|Attachments|` +
 	`ConfigurationSet|Tenant|FromARN|ReturnPathARN|List\.(ContactList|Topic)|` +
-	`(To|Cc|Bcc|ReplyTo)\[\d+\]|Tags\[\d+\]\.(Name|Value)|Headers\[\d+\](\.Value)?|Attachments\[\d+\](\.(Name|ContentType|ContentID))?)$`)
+	`(To|Cc|Bcc|ReplyTo)\[\d+\]|Tags\[\d+\]\.(Name|Value)|Headers\[\d+\]\.(Name|Value)|Attachments\[\d+\](\.(Name|ContentType|ContentID))?)$`)
 
 // checkProblems fails unless err is what Send returns of an invalid message:
 // named fields, and values that are cut short and fit to print.

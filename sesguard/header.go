@@ -66,7 +66,7 @@ func (v *validator) headers(list []Header) {
 		field := item("Headers", i)
 		v.headerName(field, h.Name, name)
 		if seen[name] && once[name] > 0 {
-			v.add(field, h.Name, seserrors.DuplicateHeader, "SES takes this header only once")
+			v.add(field+".Name", h.Name, seserrors.DuplicateHeader, "SES takes this header only once")
 		}
 		seen[name] = true
 		v.headerValue(field, name, h)
@@ -89,7 +89,7 @@ func (v *validator) headerName(field, name, lower string) {
 	default:
 		return
 	}
-	v.add(field, name, seserrors.IllegalHeader, why)
+	v.add(field+".Name", name, seserrors.IllegalHeader, why)
 }
 
 // isFieldName reports a header name (RFC 5322 §3.6.8). The length is that of
@@ -110,12 +110,12 @@ func (v *validator) headerValue(field, name string, h Header) {
 	switch {
 	case len(v.problems) > before:
 	case value == "":
-		v.add(field, h.Name, seserrors.IllegalHeader, "the value of this header is empty")
+		v.add(field+".Value", "", seserrors.IllegalHeader, "the value of the header "+brief(h.Name)+" is empty")
 	case forAddress[name] > 0:
 		v.mailbox(field+".Value", value)
 	case isPrintable(value):
 		if longestRun(value) > lineMax-len(h.Name)-2 {
-			v.add(field, h.Name, seserrors.IllegalHeader, "the value has no single space where a line of 998 octets could be folded")
+			v.add(field+".Value", value, seserrors.IllegalHeader, "it has no single space where a line of 998 octets could be folded")
 		}
 	case forMachines[name] > 0:
 		v.add(field+".Value", value, seserrors.IllegalHeader, "this header must be ASCII")

@@ -30,7 +30,7 @@ type ValidationError struct{ Problems []Problem }
 
 // A Problem is one thing that is wrong with a Message.
 type Problem struct {
-	Field  string           // where: "From", "To[0]", "Tags[2].Name", "Headers[1]"
+	Field  string           // where: "From", "To[0]", "Tags[2].Name", "Headers[1].Value"
 	Value  string           // what stands there, cut short and made printable; empty for a body
 	Reason seserrors.Reason // what SES would say
 	Err    error            // what is wrong and how to put it right; an *AddressError for an address

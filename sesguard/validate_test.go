@@ -85,26 +85,26 @@ func TestEachProblemNamesItsField(t *testing.T) {
 		{"year 10000", func(m *Message) { m.Date = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "Date", seserrors.IllegalHeader},
 		{"year 1899", func(m *Message) { m.Date = time.Date(1899, 12, 31, 0, 0, 0, 0, time.UTC) }, "Date", seserrors.IllegalHeader},
 
-		{"header without a name", header("", "x"), "Headers[0]", seserrors.IllegalHeader},
-		{"header name with a colon", header("X:", "x"), "Headers[0]", seserrors.IllegalHeader},
-		{"header name with a space", header("X Y", "x"), "Headers[0]", seserrors.IllegalHeader},
-		{"header name with a line break", header("X\r\nBcc", "x"), "Headers[0]", seserrors.IllegalHeader},
-		{"header name in Unicode", header("Ü", "x"), "Headers[0]", seserrors.IllegalHeader},
-		{"header name of 127", header(strings.Repeat("x", 127), "x"), "Headers[0]", seserrors.IllegalHeader},
-		{"header of the message", header("fRom", "x@y.z"), "Headers[0]", seserrors.IllegalHeader},
-		{"Bcc header", header("Bcc", "x@y.z"), "Headers[0]", seserrors.IllegalHeader},
-		{"MIME header", header("Content-Type", "text/plain"), "Headers[0]", seserrors.IllegalHeader},
-		{"resent header", header("Resent-To", "x@y.z"), "Headers[0]", seserrors.IllegalHeader},
-		{"SES header with a field", header("x-ses-message-tags", "a=b"), "Headers[0]", seserrors.IllegalHeader},
-		{"empty value", header("X-A", "  "), "Headers[0]", seserrors.IllegalHeader},
+		{"header without a name", header("", "x"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"header name with a colon", header("X:", "x"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"header name with a space", header("X Y", "x"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"header name with a line break", header("X\r\nBcc", "x"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"header name in Unicode", header("Ü", "x"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"header name of 127", header(strings.Repeat("x", 127), "x"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"header of the message", header("fRom", "x@y.z"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"Bcc header", header("Bcc", "x@y.z"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"MIME header", header("Content-Type", "text/plain"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"resent header", header("Resent-To", "x@y.z"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"SES header with a field", header("x-ses-message-tags", "a=b"), "Headers[0].Name", seserrors.IllegalHeader},
+		{"empty value", header("X-A", "  "), "Headers[0].Value", seserrors.IllegalHeader},
 		{"line break in a value", header("X-A", "a\r\nBcc: x@y.z"), "Headers[0].Value", seserrors.IllegalHeader},
 		{"bare LF in a value", header("X-A", "a\nb"), "Headers[0].Value", seserrors.IllegalHeader},
 		{"tab in a value", header("X-A", "a\tb"), "Headers[0].Value", seserrors.IllegalHeader},
 		{"value that is no UTF-8", header("X-A", "\xff"), "Headers[0].Value", seserrors.IllegalHeader},
-		{"value that cannot be folded", header("X-A", strings.Repeat("x", 994)), "Headers[0]", seserrors.IllegalHeader},
+		{"value that cannot be folded", header("X-A", strings.Repeat("x", 994)), "Headers[0].Value", seserrors.IllegalHeader},
 		{"Unicode for machines", header("List-Unsubscribe", "<https://ü.example>"), "Headers[0].Value", seserrors.IllegalHeader},
 		{"address header without address", header("Sender", "x"), "Headers[0].Value", seserrors.IllegalAddress},
-		{"header twice", func(m *Message) { m.Headers = []Header{{"References", "<a@b>"}, {"references", "<c@d>"}} }, "Headers[1]", seserrors.DuplicateHeader},
+		{"header twice", func(m *Message) { m.Headers = []Header{{"References", "<a@b>"}, {"references", "<c@d>"}} }, "Headers[1].Name", seserrors.DuplicateHeader},
 
 		{"tag without a name", tag("", "x"), "Tags[0].Name", seserrors.InvalidTag},
 		{"tag name with a dot", tag("a.b", "x"), "Tags[0].Name", seserrors.InvalidTag},
@@ -212,7 +212,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		fields = append(fields, p.Field)
 	}
 	got := strings.Join(fields, " ")
-	const want = "From To[1] Bcc[0] ConfigurationSet Tags[0].Name Tags[0].Value Subject Headers[0] Attachments[0].Name Attachments[0]"
+	const want = "From To[1] Bcc[0] ConfigurationSet Tags[0].Name Tags[0].Value Subject Headers[0].Name Attachments[0].Name Attachments[0]"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
