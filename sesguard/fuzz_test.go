@@ -96,6 +96,9 @@ func FuzzEnvelope(f *testing.F) {
 			if err != nil || err2 != nil || len(list) != 1 || list[0].Name != want.Name || (&mail.Address{Address: list[0].Address}).String() != "<"+want.Addr()+">" {
 				t.Errorf("%s: %q reads back as %v, %v, %v", name, in, list, err, err2)
 			}
+			if hasControl(want.Name) || strings.ContainsFunc(want.Name, isBidiControl) {
+				t.Errorf("%s: the name %q was taken", name, want.Name)
+			}
 		}
 		if len(b.to) > 3 || b.to[0] != b.toList[0] || len(b.toList)+len(b.ccList)+len(b.bccList) != len(b.to) {
 			t.Errorf("recipients %q of %q %q %q", b.to, to, cc, bcc)
@@ -182,6 +185,9 @@ func FuzzAttachment(f *testing.F) {
 		r := read(t, data)
 		if len(r.files) != 2 || r.files[0].content != string(content) || r.files[1].content != string(content) {
 			t.Fatalf("%d files with other content in\n%s", len(r.files), data)
+		}
+		if hasControl(name) || strings.ContainsFunc(name, isBidiControl) {
+			t.Errorf("the file name %q was taken", name)
 		}
 		file := r.files[0]
 		if id != "" {
