@@ -228,6 +228,7 @@ func FuzzParseAddress(f *testing.F) {
 		"a@b.c", "Jo <a@b.c>", `"Public, Jo" <a@b.c>`, `"a..b"@c.d`, "=?utf-8?q?J=C3=BC?= <a@b.c>", "a@bücher.de",
 		`"\"" <a@b.c>`, "<a@b.c>", "=?utf-8?b?YQ==?= =?utf-8?b?Yg==?= x <a@b.c>", "a@XN--BCHER-KVA.de", "Jo.<a@b.c>",
 		"a@b。c", "a@\u00adb.c", `"" <a@b.c>`, `a"b"<a@b.c>`, ".. <a@b.c>", "=?x <a@b.c>", "=?utf-8?q??= <a@b.c>",
+		"a@faẞ.de", "a@می\u200cخواهم.com", "a@ab--ü.de", "a@\u2136b.c",
 	} {
 		f.Add(s)
 	}
@@ -246,7 +247,7 @@ func FuzzParseAddress(f *testing.F) {
 		at := strings.LastIndexByte(std.Address, '@')
 		domain := std.Address[at+1:]
 		if !strings.EqualFold(domain, a.Domain) {
-			domain, err = toASCII.ToASCII(domain)
+			domain, err = toASCII.ToASCII(strings.ReplaceAll(domain, "ẞ", "ß"))
 		}
 		if err != nil || std.Address[:at] != a.Local || !strings.EqualFold(domain, a.Domain) {
 			t.Errorf("%q: %+v, net/mail has %q (%v)", s, a, std.Address, err)

@@ -104,7 +104,8 @@ type Attachment struct {
 	// ContentID makes the file part of the HTML body, which shows it by
 	// <img src="cid:logo"> for the ContentID "logo". It is printable ASCII
 	// without spaces, quotes and brackets. Without HTML the file is an ordinary
-	// attachment that has this id.
+	// attachment that has this id. So is a file of text, since some readers make
+	// inline text a part of the body; the HTML may still refer to it.
 	ContentID string
 
 	// Content is the file. It is not copied, and must not change during Send. An
