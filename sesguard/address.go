@@ -3,6 +3,7 @@ package sesguard
 import (
 	"errors"
 	"fmt"
+	"math"
 	"mime"
 	"strings"
 	"unicode/utf8"
@@ -90,15 +91,18 @@ func (a Address) bare() string {
 // String returns the address as it stands in a header: the bare address, or
 // the name and the address in angle brackets. An ASCII name is quoted when it
 // must be. Any other name, and one that only looks like an encoded-word,
-// becomes encoded-words (RFC 2047) of at most 75 characters. They are parted
-// by spaces; only a text of more than 900 characters is folded over lines.
-// For an Address that ParseAddress could not have returned it is "".
+// becomes encoded-words (RFC 2047) of at most 75 characters, parted by spaces.
+// It is one line, however long, and [ParseAddress] reads it back.
+//
+// For a Local or Domain that ParseAddress could not have returned it is "". A
+// control character in Name is encoded like any other, and found by
+// ParseAddress.
 func (a Address) String() string {
 	addr := a.Addr()
 	if a.Name == "" || addr == "" {
 		return addr
 	}
-	f := folder{max: 900}
+	f := folder{max: math.MaxInt}
 	f.mailbox(strings.ToValidUTF8(a.Name, "\uFFFD"), addr)
 	return string(f.buf)
 }

@@ -256,17 +256,15 @@ func FuzzParseAddress(f *testing.F) {
 			t.Errorf("%q: the name is %q, net/mail has %q", s, a.Name, std.Name)
 		}
 		for _, wire := range []string{a.Addr(), a.String()} {
-			if strings.ContainsFunc(wire, func(r rune) bool { return r < ' ' && r != '\r' && r != '\n' || r > '~' }) {
+			if !isPrintable(wire) {
 				t.Errorf("%q: %q does not fit the wire", s, wire)
 			}
 		}
 		if b, err := ParseAddress(a.Addr()); err != nil || b != (Address{Local: a.Local, Domain: a.Domain}) {
 			t.Errorf("%q: %q reads back as %+v, %v", s, a.Addr(), b, err)
 		}
-		if !strings.ContainsAny(a.String(), "\r\n") {
-			if b, err := ParseAddress(a.String()); err != nil || b != a {
-				t.Errorf("%q: %q reads back as %+v, %v", s, a.String(), b, err)
-			}
+		if b, err := ParseAddress(a.String()); err != nil || b != a {
+			t.Errorf("%q: %q reads back as %+v, %v", s, a.String(), b, err)
 		}
 	})
 }
@@ -281,14 +279,8 @@ func FuzzAddressString(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		s := Address{Name: name, Local: "a", Domain: "b.c"}.String()
-		unfolded := strings.ReplaceAll(s, "\r\n ", " ")
-		if strings.ContainsAny(unfolded, "\r\n\x00") {
-			t.Fatalf("%q has a raw control character", s)
-		}
-		for line := range strings.SplitSeq(s, "\r\n") {
-			if len(line) > lineMax {
-				t.Errorf("a line has %d octets", len(line))
-			}
+		if !isPrintable(s) {
+			t.Fatalf("%q does not fit the wire", s)
 		}
 		for w := range strings.FieldsSeq(s) {
 			if !strings.HasPrefix(w, "=?") {
@@ -299,7 +291,7 @@ func FuzzAddressString(f *testing.F) {
 			}
 		}
 		want := strings.ToValidUTF8(name, "\uFFFD")
-		got, err := mail.ParseAddress(unfolded)
+		got, err := mail.ParseAddress(s)
 		if err != nil || got.Name != want || got.Address != "a@b.c" {
 			t.Errorf("%q is written %q, which net/mail reads as %v, %v", name, s, got, err)
 		}

@@ -22,7 +22,6 @@ type built struct {
 	toList     []string // the same, by the list each stood in first
 	ccList     []string
 	bccList    []string
-	replyTo    []string // in wire form, with names
 
 	configurationSet, tenant, fromARN, returnPathARN string
 	tags                                             []Tag

@@ -13,7 +13,7 @@ import (
 func (v *validator) raw(m *Message, b *built) error {
 	v.rawAlone(m)
 	if done, ok := m.Raw.(*built); ok { // our own: checked before
-		b.fixed, b.files, b.replyTo = done.fixed, done.files, done.replyTo
+		b.fixed, b.files = done.fixed, done.files
 		return nil
 	}
 	var s rawSink

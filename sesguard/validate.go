@@ -16,8 +16,8 @@ const (
 	maxParts      = 500      // the same page: MIME parts in a message
 )
 
-// A ValidationError lists everything that is wrong with a Message, in the
-// order of its fields. It comes inside a *seserrors.Error of Class Invalid,
+// A ValidationError lists everything that is wrong with a Message: the
+// addresses first, then what SES reads, then the content. It comes inside a *seserrors.Error of Class Invalid,
 // whose Reason is that of the first problem:
 //
 //	var invalid *sesguard.ValidationError
@@ -164,7 +164,6 @@ func (v *validator) envelope(m *Message, b *built) heading {
 		b.from = v.mailbox("ReturnPath", m.ReturnPath).addr
 	}
 	v.recipients(b, h.to, h.cc, reply[len(cc):len(bcc)])
-	b.replyTo = wireForms(h.replyTo)
 	return h
 }
 
@@ -209,20 +208,6 @@ func contains(list []string, addr string) bool {
 		}
 	}
 	return false
-}
-
-func wireForms(list []mailbox) []string {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]string, len(list))
-	for i, m := range list {
-		f := folder{max: 900}
-		if f.mailbox(m.name, m.addr); m.addr != "" {
-			out[i] = string(f.buf)
-		}
-	}
-	return out
 }
 
 // sesFields checks what SES reads and sets it in b.
