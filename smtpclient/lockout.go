@@ -23,6 +23,8 @@ type lockout struct {
 	wait    time.Duration
 	probing bool
 	gen     int // counts what was remembered and forgotten
+
+	ceiling ceiling // what the same refusals say beside other connections
 }
 
 // A ticket admits one dial.
@@ -61,8 +63,9 @@ func (o *lockout) forget() {
 }
 
 // report says what came of a dial. Failures of dials that began before the last
-// one was remembered are the same failure.
-func (o *lockout) report(t ticket, l login, e *seserrors.Error) {
+// one was remembered are the same failure. A crowded dial was refused beside
+// other connections and locks nobody out.
+func (o *lockout) report(t ticket, l login, e *seserrors.Error, crowded bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -71,7 +74,7 @@ func (o *lockout) report(t ticket, l login, e *seserrors.Error) {
 			o.forget()
 		}
 	case t.gen != o.gen:
-	case lasting(e):
+	case lasting(e) && !crowded:
 		o.wait = min(max(2*o.wait, lockoutMin), lockoutMax)
 		o.err, o.login, o.until, o.probing = e, l, time.Now().Add(o.wait), false
 		o.gen++

@@ -24,30 +24,40 @@ const (
 )
 
 // take returns a slot with a session that is fit to be used, as far as can be
-// said without asking the server.
+// said without asking the server. It queues again where the ceiling does not
+// let its slot have a connection.
 func (c *Client) take(ctx context.Context) (*resource, *seserrors.Error) {
-	res, err := c.acquire(ctx)
-	if err != nil {
-		c.claimed.Add(-1)
-		return nil, err
-	}
-	s := res.Value().session
-	if s != nil {
-		s.due.Store(inUse)
-		why := c.expired(s, time.Now())
-		if why == 0 {
-			return res, nil
+	for {
+		res, err := c.acquire(ctx)
+		if err != nil {
+			c.claimed.Add(-1)
+			return nil, err
 		}
-		s.spoil(why)
-	}
-	owned, err := c.fill(ctx, res)
-	if err != nil && owned {
-		c.giveBack(res)
-	}
-	if err != nil {
+		if c.closing.Err() != nil { // it was given back because of that
+			c.giveBack(res)
+			return nil, closedError("smtp wait")
+		}
+		if s := res.Value().session; s != nil {
+			s.due.Store(inUse)
+			why := c.expired(s, time.Now())
+			if why == 0 {
+				return res, nil
+			}
+			s.spoil(why)
+		} else if c.park(res) {
+			continue
+		}
+		owned, err := c.fill(ctx, res)
+		switch {
+		case err == nil:
+			return res, nil
+		case owned && err.Reason == seserrors.TooManyConnections && c.park(res):
+			continue
+		case owned:
+			c.giveBack(res)
+		}
 		return nil, err
 	}
-	return res, nil
 }
 
 // acquire waits for a slot. It waits with ctx alone where a slot is certain to
@@ -137,11 +147,13 @@ func (c *Client) disown(dialCtx context.Context, cancel context.CancelFunc) {
 
 // refill says goodbye to the old session, if there is one, and opens another.
 func (c *Client) refill(ctx context.Context, sl *slot) *seserrors.Error {
+	f := c.lockout.ceiling.begin()
+	defer c.lockout.ceiling.end(f)
 	if old := sl.session; old != nil {
 		sl.session = nil
 		c.retire(old)
 	}
-	s, err := c.dial(ctx)
+	s, err := c.dial(ctx, f)
 	if err != nil && c.life.Err() != nil {
 		err = closedError(err.Op)
 	}
@@ -150,7 +162,7 @@ func (c *Client) refill(ctx context.Context, sl *slot) *seserrors.Error {
 }
 
 // dial opens a session, unless it is known that it would fail.
-func (c *Client) dial(ctx context.Context) (*session, *seserrors.Error) {
+func (c *Client) dial(ctx context.Context, f *filling) (*session, *seserrors.Error) {
 	l, err := c.login(ctx)
 	if err != nil {
 		return nil, err
@@ -161,13 +173,13 @@ func (c *Client) dial(ctx context.Context) (*session, *seserrors.Error) {
 	}
 	c.count(&c.dials)
 	s, err := open(ctx, &c.cfg, l)
-	c.lockout.report(t, l, err)
+	c.judge(t, l, f, err)
 	if err != nil {
 		c.count(&c.dialErrors)
 		c.log(slog.LevelWarn, "connection cannot be set up", slog.String("op", err.Op), slog.Int("code", err.Code), slog.String("reason", string(err.Reason)))
 		return nil, err
 	}
-	return c.adopt(s)
+	return c.settle(f, s)
 }
 
 func (c *Client) count(n *int64) {

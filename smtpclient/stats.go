@@ -36,6 +36,7 @@ func (c closing) orderly() bool {
 // always Open plus DialErrors plus the sum of Closed plus the dials under way.
 type Stats struct {
 	MaxConns int
+	Ceiling  int // connections that may be open now: MaxConns, or fewer for a while after the server said that there are too many
 	Open     int // connections that are set up
 	Idle     int // of them, waiting for a message
 	InUse    int // of them, with a message or a goodbye under way
@@ -71,10 +72,11 @@ func (c Closings) Total() int64 {
 // Stats returns what the client holds and has done. It does not wait for
 // anything that may take long.
 func (c *Client) Stats() Stats {
+	ceiling := c.allowed()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := Stats{
-		MaxConns: c.cfg.MaxConns, Open: len(c.live),
+		MaxConns: c.cfg.MaxConns, Ceiling: ceiling, Open: len(c.live),
 		Waiting: max(0, int(c.claimed.Load())-c.cfg.MaxConns),
 		Dials:   c.dials, DialErrors: c.dialErrors, QuitErrors: c.quitErrors,
 		Messages: c.messages.Load(), Redials: c.redials.Load(),
