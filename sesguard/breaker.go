@@ -92,12 +92,16 @@ func accountRefusal(err error) *seserrors.Error {
 }
 
 // inconclusive reports whether err tells nothing about the account: SES was
-// not reached, or did not answer.
+// not reached, did not answer, or looked no further than the clock.
 func inconclusive(err error) bool {
 	if err == nil {
 		return false
 	}
-	switch seserrors.Classify(err).Class {
+	e := seserrors.Classify(err)
+	if e.Reason == seserrors.ClockSkew {
+		return true
+	}
+	switch e.Class {
 	case seserrors.Canceled, seserrors.Unavailable, seserrors.Invalid, seserrors.Unknown:
 		return true
 	}

@@ -2,6 +2,8 @@ package sesguard
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,10 +88,16 @@ func TestAProbeThatDoesNotReachSESIsFollowedByAnother(t *testing.T) {
 		var b breaker
 		pass(&b, paused())
 		time.Sleep(minCooldown)
-		pass(&b, seserrors.Classify(seserrors.Network))
-		if err := pass(&b, nil); err != nil {
-			t.Errorf("the next send got %v, want to be the next probe", err)
+		for _, err := range []error{seserrors.Classify(seserrors.Network), seserrors.Classify(seserrors.ContextDone),
+			seserrors.Classify(seserrors.ClockSkew), lost(), errPanicked} {
+			pass(&b, err)
+			probe, err := b.admit()
+			if !probe || err != nil {
+				t.Fatalf("the next send: probe %v, %v; want to be the next probe", probe, err)
+			}
+			b.observe(probe, seserrors.Classify(seserrors.Network))
 		}
+		pass(&b, nil)
 		if err := pass(&b, nil); err != nil {
 			t.Errorf("after the probe that succeeded: %v", err)
 		}
@@ -104,4 +112,35 @@ func TestWhatWasUnderWayDoesNotCloseTheBreaker(t *testing.T) {
 	if err := pass(&b, nil); err == nil {
 		t.Error("a success that had begun before the refusal closed the breaker")
 	}
+}
+
+func TestOfAThousandSendersExactlyOneProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b breaker
+		pass(&b, paused())
+		time.Sleep(minCooldown)
+		var probes, refused atomic.Int64
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				switch probe, err := b.admit(); {
+				case probe:
+					probes.Add(1)
+					time.Sleep(time.Minute)
+					b.observe(probe, nil)
+				case errors.Is(err, seserrors.SendingPaused):
+					refused.Add(1)
+				default:
+					t.Errorf("passed beside the probe: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if probes.Load() != 1 || refused.Load() != 999 {
+			t.Errorf("%d probes, %d refused at once", probes.Load(), refused.Load())
+		}
+		if err := pass(&b, nil); err != nil {
+			t.Errorf("after the probe that succeeded: %v", err)
+		}
+	})
 }

@@ -65,7 +65,7 @@ func (l *RateLimiter) WaitN(ctx context.Context, n int) error {
 	held, delay := l.reserve(now, n)
 	if deadline, ok := ctx.Deadline(); ok && now.Add(delay).After(deadline) {
 		cancel(held, now)
-		return &retry.Error{RetryAfter: delay, Err: throttled(fmt.Sprintf("the turn of %d recipients comes after the context's deadline", n), context.DeadlineExceeded)}
+		return late(n, delay)
 	}
 	if err := sleep(ctx, delay); err != nil {
 		cancel(held, time.Now())
@@ -109,14 +109,19 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// set changes the rate for the reservations to come.
-func (l *RateLimiter) set(perSecond float64) {
+// set changes rate and burst for the reservations to come.
+func (l *RateLimiter) set(perSecond float64, burst int) {
 	l.bucket.SetLimit(rate.Limit(perSecond))
-	l.bucket.SetBurst(burst(perSecond))
+	l.bucket.SetBurst(burst)
 }
 
 // Observe does nothing: the rate is fixed.
 func (l *RateLimiter) Observe(int, error) {}
+
+// late is the refusal of a message whose turn would come after the deadline.
+func late(n int, delay time.Duration) error {
+	return &retry.Error{RetryAfter: delay, Err: throttled(fmt.Sprintf("the turn of %d recipients comes after the context's deadline", n), context.DeadlineExceeded)}
+}
 
 func throttled(message string, cause error) *seserrors.Error {
 	return &seserrors.Error{
