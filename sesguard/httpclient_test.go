@@ -116,7 +116,7 @@ func TestHTTPClientKeepsAnIdleConnectionForFiveSeconds(t *testing.T) {
 		for _, step := range []struct {
 			idle  time.Duration
 			conns int
-		}{{idleTimeout - time.Millisecond, 1}, {idleTimeout, 2}} {
+		}{{5*time.Second - time.Millisecond, 1}, {5 * time.Second, 2}} {
 			time.Sleep(step.idle)
 			synctest.Wait()
 			get()
