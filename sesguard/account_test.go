@@ -162,12 +162,12 @@ func TestAccountLimiterFailsWhenTheAccountWasNeverRead(t *testing.T) {
 				t.Errorf("got %v, want the refusal of GetAccount", err)
 			}
 		}
-		time.Sleep(readAgain - 1)
+		time.Sleep(readAgain - time.Nanosecond)
 		if err := l.WaitN(t.Context(), 1); err == nil || a.reads != 1 {
 			t.Errorf("%v after %d reads; the failure stands for 5 s", err, a.reads)
 		}
 		a.err, a.quota = nil, sestypes.SendQuota{MaxSendRate: 14, Max24HourSend: 50000}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wait(t, l, 1)
 	})
 }
