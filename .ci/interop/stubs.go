@@ -1,0 +1,5 @@
+package main
+
+func matrices(l *list) {}
+func apis(l *list)     {}
+func programs(l *list) {}
