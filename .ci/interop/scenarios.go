@@ -143,8 +143,9 @@ func cuts(l *list) {
 			o.TLS, o.Seed, o.Auth = tls, env.seed+uint64(len(tls)), tls != "none"
 			t.mode, t.auth = modes[tls], o.Auth
 			l.add(kind, "cuts by the server, one attempt, "+tls, func() []row { return with(newScripted(kind, o), t) })
-			t.policy = &quick
-			l.add(kind, "cuts by the server, guard, "+tls, func() []row { return with(newScripted(kind, o), t) })
+			guarded := t
+			guarded.policy = &quick
+			l.add(kind, "cuts by the server, guard, "+tls, func() []row { return with(newScripted(kind, o), guarded) })
 		}
 		forced := t
 		forced.mode, forced.auth = smtpclient.Plaintext, false

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -78,13 +77,17 @@ func (t *traffic) run() row {
 	var pool *smtpclient.Client
 	sender := t.sender
 	var attempts atomic.Int64
+	var failures tally
 	if sender == nil {
 		pool = t.pool()
 		sender = sesguard.SMTP(pool)
 	}
 	if t.policy != nil {
 		p := *t.policy
-		p.OnAttempt = func(retry.Attempt) { attempts.Add(1) }
+		p.OnAttempt = func(a retry.Attempt) {
+			attempts.Add(1)
+			failures.add(a.Err)
+		}
 		sender = sesguard.New(sender, sesguard.Options{Retry: p})
 	}
 	outcomes := make([]outcome, t.sends)
@@ -119,6 +122,7 @@ func (t *traffic) run() row {
 	}
 	if t.policy != nil {
 		r.note += fmt.Sprintf(" attempts=%d", attempts.Load())
+		failures.print("attempts")
 	}
 	// A handler may still be at work on a mail whose connection died.
 	time.Sleep(300 * time.Millisecond)
@@ -207,7 +211,7 @@ func (t *traffic) judge(r *row, outcomes []outcome, accepted []Mail) {
 		sums[m.ID] = m.Sum
 	}
 	r.accepted = len(accepted)
-	reasons := make(map[string]int)
+	var reasons tally
 	for i, o := range outcomes {
 		name := id(i)
 		n := count[name]
@@ -235,18 +239,36 @@ func (t *traffic) judge(r *row, outcomes []outcome, accepted []Mail) {
 			r.fault(&r.changed, "%s: another body", name)
 		}
 		t.judgeError(r, name, o)
-		if o.err != nil {
-			e := seserrors.Classify(o.err)
-			reasons[fmt.Sprintf("%s:%s:%s:doubt=%v", e.Op, e.Class, e.Reason, doubt)]++
-		}
+		reasons.add(o.err)
 	}
 	for name, n := range count {
 		r.fault(&r.misreport, "%q: the server has %d, nobody sent it", name, n)
 	}
-	if env.verbose {
-		for _, k := range slices.Sorted(maps.Keys(reasons)) {
-			fmt.Printf("        %6d %s\n", reasons[k], k)
-		}
+	reasons.print("sends")
+}
+
+// A tally counts errors by what they say.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (t *tally) add(err error) {
+	if err == nil || !env.verbose {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = make(map[string]int)
+	}
+	e := seserrors.Classify(err)
+	t.n[fmt.Sprintf("%s, %s, %s, %d %.60s, in doubt: %v", e.Op, e.Class, e.Reason, e.Code, e.Message, seserrors.MaybeAccepted(err))]++
+}
+
+func (t *tally) print(what string) {
+	for _, k := range slices.Sorted(maps.Keys(t.n)) {
+		fmt.Printf("        %6d %s: %s\n", t.n[k], what, k)
 	}
 }
 
@@ -261,8 +283,8 @@ func (t *traffic) judgeError(r *row, name string, o outcome) {
 	if !t.fails {
 		r.fault(&r.broken, "%s: %v", name, o.err)
 	}
-	holds := 0
-	for _, b := range []bool{seserrors.MaybeAccepted(o.err), errors.Is(o.err, seserrors.Canceled) && !seserrors.MaybeAccepted(o.err), seserrors.IsRetryable(o.err), seserrors.IsFatal(o.err)} {
+	e, holds := seserrors.Classify(o.err), 0
+	for _, b := range []bool{seserrors.MaybeAccepted(o.err), e.Class == seserrors.Canceled && !seserrors.MaybeAccepted(o.err), seserrors.IsRetryable(o.err), seserrors.IsFatal(o.err)} {
 		if b {
 			holds++
 		}
@@ -270,7 +292,7 @@ func (t *traffic) judgeError(r *row, name string, o outcome) {
 	if holds != 1 {
 		r.fault(&r.broken, "%s: %d of MaybeAccepted, Canceled, IsRetryable, IsFatal hold: %v", name, holds, o.err)
 	}
-	if e := seserrors.Classify(o.err); e.Class == seserrors.Unknown {
+	if e.Class == seserrors.Unknown {
 		r.fault(&r.broken, "%s: class unknown: %v", name, o.err)
 	}
 }
