@@ -79,6 +79,8 @@ box:
   maildir_format
   directory = %[1]s/mail
   create_directory
+  envelope_to_add
+  return_path_add
   user = Debian-exim
   group = Debian-exim
 

@@ -92,7 +92,10 @@ func newPostfix(wrapper bool, settings ...string) *postfix {
 	for _, dir := range []string{"queue", "data", "mail"} {
 		check(os.MkdirAll(filepath.Join(home, dir), 0o755))
 	}
-	check(command("chown", "postfix", filepath.Join(home, "data")))
+	// Not only postlogd writes the log: at a start after a crash postsuper does, too.
+	write(filepath.Join(home, "log"), "")
+	check(os.Chmod(filepath.Join(home, "log"), 0o666))
+	check(command("chown", "postfix", filepath.Join(home, "data"), filepath.Join(home, "log")))
 	check(command("chown", "65534:65534", filepath.Join(home, "mail")))
 	options := ""
 	if wrapper {

@@ -38,6 +38,7 @@ type traffic struct {
 	rounds  func(*rand.Rand) time.Duration                      // all workers send together, and then wait so long
 	timeout func(*rand.Rand) time.Duration                      // of a send
 	during  func(pool *smtpclient.Client, done <-chan struct{}) // runs beside
+	mail    func(i int) (*sesguard.Message, string)             // in place of mail
 	sender  sesguard.Sender                                     // in place of SMTP
 	fails   bool                                                // false: every Send must succeed, at its first attempt if there is no policy
 	once    bool                                                // with a policy: at the first attempt all the same
@@ -140,7 +141,11 @@ func stats(pool *smtpclient.Client) string {
 }
 
 func (t *traffic) send(sender sesguard.Sender, rng *rand.Rand, i int) outcome {
-	m, want := mail(i)
+	make := mail
+	if t.mail != nil {
+		make = t.mail
+	}
+	m, want := make(i)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if t.timeout != nil {
