@@ -27,6 +27,7 @@ func scenarios() []scenario {
 	matrices(&l)
 	idle(&l)
 	limits(&l)
+	stages(&l)
 	refusals(&l)
 	cuts(&l)
 	proxied(&l)
@@ -43,6 +44,17 @@ func with(s Server, t traffic) []row {
 	defer env.stop(s)
 	t.server = s
 	return []row{t.run()}
+}
+
+// newServer makes one of each kind, with STARTTLS and AUTH, and no limits.
+func newServer(kind string) Server {
+	switch kind {
+	case "postfix":
+		return newPostfix(false)
+	case "exim":
+		return newExim("")
+	}
+	return newScripted(kind, Options{TLS: "starttls", Auth: true, Pipelining: true})
 }
 
 // modes are the ways to encrypt, and to sign in.
@@ -182,19 +194,31 @@ func proxied(l *list) {
 			return rows
 		})
 	}
+	large := t
+	large.sends, large.mail = 200, largeMail
+	for _, kind := range append(kinds, "postfix", "exim") {
+		l.add(kind, "cuts by a proxy in mails of 300 KB", func() []row {
+			s := newServer(kind)
+			p := newProxy(s.Addr(), 0.8, 1200000, 12000)
+			defer p.Close()
+			large := large
+			large.addr = p.Addr().String()
+			rows := with(s, large)
+			rows[0].note += fmt.Sprintf(" cuts=%d", p.cuts.Load())
+			return rows
+		})
+	}
 	for _, policy := range []bool{false, true} {
 		t, name := t, "cuts by a proxy, one attempt"
 		if policy {
 			t.policy, name = &quick, "cuts by a proxy, guard"
 		}
-		for _, kind := range kinds {
-			add(kind, name, func() Server { return newScripted(kind, Options{TLS: "starttls", Auth: true, Pipelining: true}) }, t)
+		for _, kind := range append(kinds, "postfix", "exim") {
+			add(kind, name, func() Server { return newServer(kind) }, t)
 		}
 		plain := t
 		plain.mode, plain.auth = smtpclient.Plaintext, false
-		add("postfix", name, func() Server { return newPostfix(false) }, t)
 		add("postfix", name+", plaintext", func() Server { return newPostfix(false, "smtpd_tls_security_level = none") }, plain)
-		add("exim", name, func() Server { return newExim("") }, t)
 		add("exim", name+", plaintext", func() Server { return newExim("") }, plain)
 	}
 }
@@ -217,15 +241,9 @@ func ends(l *list) {
 				defer cancel()
 				check(pool.Shutdown(ctx))
 			}}
-		servers := []func() Server{func() Server { return newPostfix(false) }, func() Server { return newExim("") }}
-		names := []string{"postfix", "exim"}
-		for _, kind := range kinds {
-			servers = append(servers, func() Server { return newScripted(kind, Options{TLS: "starttls", Auth: true, Pipelining: true}) })
-			names = append(names, kind)
-		}
-		for i, server := range servers {
-			l.add(names[i], name, func() []row {
-				rows := with(server(), t)
+		for _, kind := range append(kinds, "postfix", "exim") {
+			l.add(kind, name, func() []row {
+				rows := with(newServer(kind), t)
 				if r := &rows[0]; !hard && r.doubt > 0 {
 					r.fault(&r.broken, "%d in doubt by an orderly end", r.doubt)
 				}
@@ -238,34 +256,45 @@ func ends(l *list) {
 // bulk sends many mails from 64 goroutines over few connections, while the
 // server is ended and started again.
 func bulk(l *list) {
-	restart := func(s Server, every time.Duration) func(*smtpclient.Client, <-chan struct{}) {
+	restart := func(s Server, every time.Duration, n *int) func(*smtpclient.Client, <-chan struct{}) {
 		return func(_ *smtpclient.Client, done <-chan struct{}) {
-			for n := 0; ; n++ {
+			for ; ; *n++ {
 				select {
 				case <-done:
 					return
 				case <-time.After(every):
 				}
-				s.Stop(n%2 == 1)
-				time.Sleep(200 * time.Millisecond)
+				s.Stop(*n%2 == 1)
+				time.Sleep(100 * time.Millisecond)
 				check(s.Start())
 			}
 		}
 	}
 	add := func(kind string, sends int, mode smtpclient.TLSMode, auth bool, pipelining smtpclient.PipelineMode, restarts bool, server func() Server) {
-		name := fmt.Sprintf("bulk, %v, pipelining %v, restarts=%v", mode, pipelining, restarts)
+		name := fmt.Sprintf("bulk, %v, %v", mode, pipelining)
+		if restarts {
+			name += ", restarts"
+		}
 		l.add(kind, name, func() []row {
 			t := traffic{sends: sends * env.long, workers: 64, mode: mode, auth: auth, policy: &quick, fails: restarts,
 				config: func(c *smtpclient.Config) { c.MaxConns, c.Pipelining = 8, pipelining }}
 			s := server()
-			if restarts {
-				t.during = restart(s, 1500*time.Millisecond)
+			every, n := 500*time.Millisecond, 0
+			if kind == "postfix" || kind == "exim" {
+				every = 1500 * time.Millisecond
 			}
-			return with(s, t)
+			if restarts {
+				t.during = restart(s, every, &n)
+			}
+			rows := with(s, t)
+			if restarts {
+				rows[0].note += fmt.Sprintf(" restarts=%d", n)
+			}
+			return rows
 		})
 	}
 	for _, kind := range kinds {
-		n := map[string]int{"aiosmtpd": 5000, "smtp-server": 10000, "go-smtp": 15000}[kind]
+		n := map[string]int{"aiosmtpd": 8000, "smtp-server": 10000, "go-smtp": 20000}[kind]
 		server := func(tls string, pipelining bool) func() Server {
 			return func() Server {
 				return newScripted(kind, Options{TLS: tls, Auth: tls != "none", Pipelining: pipelining})
@@ -277,9 +306,11 @@ func bulk(l *list) {
 		add(kind, n, smtpclient.TLSWrapper, true, smtpclient.PipelineForce, true, server("wrapper", false))
 	}
 	strict := []string{"smtpd_discard_ehlo_keywords = pipelining", "smtpd_data_restrictions = reject_unauth_pipelining"}
+	forbid := []string{"smtpd_discard_ehlo_keywords = pipelining", "smtpd_forbid_unauth_pipelining = yes"}
 	add("postfix", 4000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, false, func() Server { return newPostfix(false) })
 	add("postfix", 3000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, true, func() Server { return newPostfix(false) })
 	add("postfix", 3000, smtpclient.TLSWrapper, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(true, strict...) })
+	add("postfix", 1000, smtpclient.STARTTLS, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(false, forbid...) })
 	add("exim", 2000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, false, func() Server { return newExim("") })
 	add("exim", 2000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, true, func() Server { return newExim("") })
 	add("exim", 1000, smtpclient.Plaintext, false, smtpclient.PipelineForce, false, func() Server { return newExim("", "pipelining_advertise_hosts = :") })

@@ -196,6 +196,14 @@ func mail(i int) (*sesguard.Message, string) {
 	return m, sum([]byte(crlf(body.String())))
 }
 
+// largeMail is a mail whose body takes many packets.
+func largeMail(i int) (*sesguard.Message, string) {
+	body := strings.Repeat(fmt.Sprintf(".line of mail %d\r\n..\r\n\r\n", i), 12000)
+	m := &sesguard.Message{From: "shop@example.com", To: []string{"ann@example.org"}}
+	m.Raw = strings.NewReader("From: shop@example.com\r\nTo: ann@example.org\r\nX-Interop-ID: " + id(i) + "\r\n\r\n" + body)
+	return m, sum([]byte(body))
+}
+
 // crlf is what RFC 5321 makes of line ends.
 func crlf(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
