@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -164,9 +165,9 @@ func (s *sample) wire() []byte {
 
 func matrices(l *list) {
 	for _, kind := range kinds {
-		for tls, mode := range modes {
+		for _, tls := range encryptions {
 			o := Options{TLS: tls, Auth: tls != "none", Login: tls == "wrapper", Pipelining: tls != "starttls", Dir: "yes"}
-			l.add(kind, "messages, "+tls, func() []row { return []row{matrix(newScripted(kind, o), mode, tls != "none")} })
+			l.add(kind, "messages, "+tls, func() []row { return []row{matrix(newScripted(kind, o), modes[tls], tls != "none")} })
 		}
 	}
 	l.add("postfix", "messages, starttls", func() []row { return []row{matrix(newPostfix(false), smtpclient.STARTTLS, true)} })
@@ -265,7 +266,7 @@ func compare(r *row, sent []*sample, files []string) {
 		}
 		from, to := envelope(name, content)
 		got[s.id] = append(got[s.id], to...)
-		if want := addr(cmp(s.m.ReturnPath, s.m.From)); ascii(from) != want {
+		if want := addr(cmp.Or(s.m.ReturnPath, s.m.From)); ascii(from) != want {
 			r.fault(&r.changed, "%s: envelope sender %q, want %q", s.name, from, want)
 		}
 		if s.raw == "" {
@@ -288,13 +289,6 @@ func compare(r *row, sent []*sample, files []string) {
 			r.fault(&r.changed, "%s: envelope recipients %q, want %q", s.name, have, want)
 		}
 	}
-}
-
-func cmp(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func addr(s string) string {

@@ -58,6 +58,8 @@ func newServer(kind string) Server {
 }
 
 // modes are the ways to encrypt, and to sign in.
+var encryptions = []string{"starttls", "wrapper", "none"}
+
 var modes = map[string]smtpclient.TLSMode{"starttls": smtpclient.STARTTLS, "wrapper": smtpclient.TLSWrapper, "none": smtpclient.Plaintext}
 
 // idle lets servers hang up on connections that the pool believes alive: the
@@ -69,8 +71,8 @@ func idle(l *list) {
 	t := traffic{sends: 160, workers: 16, rounds: around, mode: smtpclient.STARTTLS, auth: true,
 		config: func(c *smtpclient.Config) { c.MaxConns, c.MaxConnIdleTime = 16, -1 }}
 	for _, kind := range kinds {
-		for tls, mode := range modes {
-			t := t
+		for _, tls := range encryptions {
+			t, mode := t, modes[tls]
 			t.mode, t.auth = mode, tls != "none"
 			l.quiet(kind, "idle 1s "+tls, func() []row {
 				return with(newScripted(kind, Options{TLS: tls, Auth: t.auth, Idle: 1, Pipelining: tls == "none"}), t)
@@ -150,7 +152,7 @@ func cuts(l *list) {
 		config:  func(c *smtpclient.Config) { c.MaxConns, c.CommandTimeout, c.DataTimeout = 16, time.Second, time.Second },
 		timeout: func(rng *rand.Rand) time.Duration { return sometimes(rng, 0.03, 300*time.Millisecond) }}
 	for _, kind := range kinds {
-		for _, tls := range []string{"starttls", "wrapper", "none"} {
+		for _, tls := range encryptions {
 			o, t := faults, t
 			o.TLS, o.Seed, o.Auth = tls, env.seed+uint64(len(tls)), tls != "none"
 			t.mode, t.auth = modes[tls], o.Auth
