@@ -72,6 +72,17 @@ func (s *Server) AcceptedCount() int {
 	return len(s.accepted)
 }
 
+// TakeAccepted returns what Accepted does and empties the mailbox in the same
+// step, so that a long run can look at every mail once and keep none: each is
+// in exactly one of the results.
+func (s *Server) TakeAccepted() []Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.accepted
+	s.accepted = nil
+	return all
+}
+
 // Forget empties the mailbox, for long runs.
 func (s *Server) Forget() {
 	s.mu.Lock()

@@ -91,3 +91,45 @@ func TestManySendersAtOnceLoseNothing(t *testing.T) {
 		})
 	}
 }
+
+// A mail that came in between a look at the mailbox and its emptying would be
+// seen by no one.
+func TestWhatIsTakenFromTheMailboxIsTakenOnce(t *testing.T) {
+	s := sestest.NewMemoryServer()
+	defer s.Close()
+	const senders, each = 4, 10
+	var wg sync.WaitGroup
+	for range senders {
+		wg.Go(func() {
+			for range each {
+				if err := overSMTP(t, s, message, to); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	times := map[string]int{}
+	take := func() {
+		for _, m := range s.TakeAccepted() {
+			times[m.ID]++
+		}
+	}
+	for busy := true; busy; take() {
+		select {
+		case <-done:
+			busy = false
+		default:
+		}
+	}
+	for id, n := range times {
+		if n != 1 {
+			t.Errorf("%s was taken %d times", id, n)
+		}
+	}
+	if len(times) != senders*each {
+		t.Errorf("%d mails taken, want %d", len(times), senders*each)
+	}
+	wantAccepted(t, s, 0)
+}
