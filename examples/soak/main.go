@@ -1,5 +1,5 @@
 // Command soak sends mails through a fake SES for as long as told, over SMTP
-// and the API in turn, while the fake cuts, stalls, throttles and refuses at
+// and the API at once, while the fake cuts, stalls, throttles and refuses at
 // random, and at the end holds what Send said of each mail against what the
 // fake has of it.
 //
@@ -57,7 +57,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.SetOutput(out)
 	flags.Float64Var(&set.rate, "rate", 100, "messages a second")
 	flags.DurationVar(&set.length, "for", time.Minute, "how long to send")
-	flags.IntVar(&set.senders, "senders", 16, "how many send at once")
+	flags.IntVar(&set.senders, "senders", 16, "how many send at once, half of them over each transport")
 	flags.Uint64Var(&set.seed, "seed", rand.Uint64N(1e6), "of the fault script")
 	flags.Float64Var(&set.trouble, "trouble", 0.2, "share of the script's turns that are faults")
 	flags.BoolVar(&set.patient, "patient", false, "keep the documented waits and the default timeouts; a stall then holds a sender for 10 minutes")
@@ -65,8 +65,8 @@ func parse(args []string, out io.Writer) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
-	if set.rate <= 0 || set.length <= 0 || set.senders < 1 || set.trouble < 0 || set.trouble > 1 || set.every <= 0 {
-		err := errors.New("want -rate, -for, -senders and -every above 0, and -trouble from 0 to 1")
+	if set.rate <= 0 || set.length <= 0 || set.senders < 2 || set.trouble < 0 || set.trouble > 1 || set.every <= 0 {
+		err := errors.New("want -rate, -for and -every above 0, -senders above 1, and -trouble from 0 to 1")
 		fmt.Fprintln(out, "soak:", err)
 		return set, err
 	}

@@ -57,7 +57,7 @@ func (b balance) wrong() (list []string) {
 }
 
 func (b balance) print(out io.Writer) {
-	fmt.Fprintf(out, "\nsent         %8d   in %v, %.1f a second\n", b.sent, b.took.Round(time.Second), float64(b.sent)/b.took.Seconds())
+	fmt.Fprintf(out, "\nsent         %8d   in %v, %.3g a second\n", b.sent, b.took.Round(time.Second), float64(b.sent)/b.took.Seconds())
 	fmt.Fprintf(out, "  accepted   %8d   Send returned nil\n", b.accepted)
 	fmt.Fprintf(out, "  refused    %8d   Send said that SES does not have it\n", b.refused)
 	fmt.Fprintf(out, "  in doubt   %8d   Send said that SES may have it; it has %d of them\n", b.inDoubt, b.doubtTaken)

@@ -32,7 +32,8 @@ type settings struct {
 	around func(sesguard.Sender) sesguard.Sender
 }
 
-// A soak is one run. Mail n goes over SMTP if n is even, else over the API.
+// A soak is one run. One half of the senders goes over SMTP, the other over the
+// API, so that trouble of one transport does not hold up the other.
 type soak struct {
 	settings
 	slow   time.Duration // the longest that the fake delays an acceptance
@@ -126,10 +127,10 @@ func (s *soak) sendAll(ctx context.Context, show *progress) {
 	defer giveUp()
 	context.AfterFunc(running, func() { time.AfterFunc(time.Minute, giveUp) })
 	var senders sync.WaitGroup
-	for range s.senders {
+	for i := range s.senders {
 		senders.Go(func() {
 			for s.awaitTurn(running) {
-				s.sendNext(sending)
+				s.sendNext(sending, s.via[i%2])
 			}
 		})
 	}
@@ -155,10 +156,10 @@ func (s *soak) awaitTurn(ctx context.Context) bool {
 	}
 }
 
-func (s *soak) sendNext(ctx context.Context) {
+func (s *soak) sendNext(ctx context.Context, via sesguard.Sender) {
 	s.script.keepFilled(s.ses)
 	n := s.ledger.open()
-	_, err := s.via[n%2].Send(ctx, letter(n))
+	_, err := via.Send(ctx, letter(n))
 	s.ledger.close(n, err)
 }
 
