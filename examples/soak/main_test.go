@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,6 +134,23 @@ func TestTheBalanceFindsWhatWasLeftBehind(t *testing.T) {
 			t.Errorf("%d goroutines, %d sockets; the balance says %q", b.goroutines, b.sockets, b.wrong())
 		}
 	})
+}
+
+func TestTheBalanceFindsMemoryThatIsNotGivenBack(t *testing.T) {
+	hoard := func(next sesguard.Sender) sesguard.Sender {
+		var mu sync.Mutex
+		var kept [][]byte
+		return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+			mu.Lock()
+			kept = append(kept, make([]byte, 1<<20))
+			mu.Unlock()
+			return next.Send(ctx, m)
+		})
+	}
+	b := inBubble(t, settings{rate: 1, length: time.Minute, senders: 2, around: hoard}, sestest.NewMemoryServer)
+	if wrong := b.wrong(); len(wrong) != 1 || !strings.HasPrefix(wrong[0], "heap growth") {
+		t.Errorf("the balance says %q of 1 MB a mail", wrong)
+	}
 	if (balance{heap: heapFree + heapPerMail, mailbox: 1}).wrong() != nil || (balance{heap: heapFree + heapPerMail + 1, mailbox: 1}).wrong() == nil {
 		t.Error("the heap's growth is not judged")
 	}

@@ -70,6 +70,7 @@ func run(ctx context.Context, set settings, newServer func() *sestest.Server, sh
 	b.took, b.sockets, b.redials = took, sockets, s.pool.Stats().Redials
 	b.goroutines = max(0, runtime.NumGoroutine()-goroutines)
 	b.heap = liveHeap() - heap
+	runtime.KeepAlive(s) // what the clients still hold is what is asked for
 	return b, nil
 }
 
