@@ -2,6 +2,12 @@ package sesguard
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,34 +30,72 @@ func pass(b *breaker, err error) error {
 	return err
 }
 
-func TestAnAccountRefusalOpensTheBreaker(t *testing.T) {
-	for _, reason := range []seserrors.Reason{
-		seserrors.SendingPaused, seserrors.AccountSuspended, seserrors.CredentialsInvalid, seserrors.NotSubscribed,
-	} {
+// reasonsInSource are the Reason constants that package errors declares.
+func reasonsInSource(t *testing.T) (reasons []seserrors.Reason) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.FromSlash("../errors/reason.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := spec.Type.(*ast.Ident); ok && typ.Name == "Reason" {
+			slug, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reasons = append(reasons, seserrors.Reason(slug))
+		}
+		return true
+	})
+	if len(reasons) < 50 {
+		t.Fatalf("found only %d reasons: %q", len(reasons), reasons)
+	}
+	return reasons
+}
+
+// Only what every mail of the account would draw, until a person acts, opens
+// the breaker: no refusal of a message, a recipient, a sender identity or a
+// configuration set, nothing that time cures, and not a wrong clock.
+func TestOnlyARefusalOfTheAccountOpensTheBreaker(t *testing.T) {
+	opening := []seserrors.Reason{
+		seserrors.AuthRequired, seserrors.CredentialsInvalid, seserrors.CredentialsExpired,
+		seserrors.NotSubscribed, seserrors.SendingPaused, seserrors.AccountSuspended,
+	}
+	for _, reason := range reasonsInSource(t) {
 		t.Run(string(reason), func(t *testing.T) {
+			refusal := seserrors.Classify(reason)
+			opens := slices.Contains(opening, reason)
+			if rule := seserrors.IsFatal(refusal) && reason.Scope() == seserrors.ScopeAccount && reason != seserrors.ClockSkew; opens != rule {
+				t.Errorf("listed as opening: %v, by the rule: %v", opens, rule)
+			}
 			var b breaker
-			pass(&b, seserrors.Classify(reason))
+			pass(&b, refusal)
 			err := pass(&b, nil)
-			if !errors.Is(err, reason) || seserrors.MaybeAccepted(err) || !seserrors.IsFatal(err) {
+			if !opens && err != nil {
+				t.Errorf("the next send got %v", err)
+			}
+			if opens && (!errors.Is(err, reason) || seserrors.MaybeAccepted(err) || !seserrors.IsFatal(err)) {
 				t.Errorf("the next send got %v, want %s at once, fatal and without doubt", err, reason)
 			}
 		})
 	}
 }
 
-func TestARefusalOfOneMessageOrSenderNeverOpensTheBreaker(t *testing.T) {
-	for _, reason := range []seserrors.Reason{
-		seserrors.IdentityNotVerified, seserrors.MessageRejected, seserrors.IllegalAddress, seserrors.ConfigurationSetMissing,
-		seserrors.ConfigurationSetPaused, seserrors.SendRateExceeded, seserrors.DailyQuotaExceeded, seserrors.Network,
-		seserrors.ClockSkew,
+func TestWhatIsNotFatalNeverOpensTheBreaker(t *testing.T) {
+	for name, err := range map[string]error{
+		"a 4xx":    &seserrors.Error{Class: seserrors.Unavailable, Reason: seserrors.SendingPaused},
+		"in doubt": &seserrors.Error{Class: seserrors.Suspended, Reason: seserrors.SendingPaused, MaybeAccepted: true},
+		"foreign":  errors.New("sending paused"),
 	} {
-		t.Run(string(reason), func(t *testing.T) {
-			var b breaker
-			pass(&b, seserrors.Classify(reason))
-			if err := pass(&b, nil); err != nil {
-				t.Errorf("the next send got %v", err)
-			}
-		})
+		var b breaker
+		pass(&b, err)
+		if err := pass(&b, nil); err != nil {
+			t.Errorf("%s: the next send got %v", name, err)
+		}
 	}
 }
 
