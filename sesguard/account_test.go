@@ -153,6 +153,25 @@ func TestAccountLimiterCountsOnlyWhatSESMayHaveTaken(t *testing.T) {
 	})
 }
 
+// The second send waits for its turn in the limiter while the first draws the
+// refusal that opens the breaker.
+func TestWhatTheBreakerRefusesUsesNoQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := AccountLimiter(&fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1, Max24HourSend: 4}})
+		c := New(&script{errs: []error{paused()}}, Options{Limiter: l})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if _, err := c.Send(t.Context(), letter()); !errors.Is(err, seserrors.SendingPaused) {
+					t.Errorf("got %v, want sending-paused", err)
+				}
+			})
+		}
+		wg.Wait()
+		wait(t, l, 4)
+	})
+}
+
 func TestAccountLimiterFailsWhenTheAccountWasNeverRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &fakeAccount{err: seserrors.Classify(seserrors.AccessDenied)}

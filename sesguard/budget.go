@@ -2,6 +2,8 @@ package sesguard
 
 import (
 	"context"
+	stderrors "errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,82 +12,106 @@ const opBudget = "sesguard retry budget"
 
 // The retry budget: when everything fails, a guard's retries are at most a
 // fifth of its first attempts, and one a second, beyond the first hundred.
+// Credit is counted in time, so that it comes with time by itself.
 const (
-	budgetSize      = 100 // retries that need not wait: a burst of trouble is retried on schedule
-	budgetPerFirst  = 0.2 // for each first attempt
-	budgetPerSecond = 1   // so that a service that sends little can always retry
-	budgetPerCure   = 2   // for each retry that succeeded: its own, and one more, so that recovery speeds up
+	retryCost  = time.Second     // so that a service that sends little can always retry
+	firstEarns = retryCost / 5   // each first attempt
+	cureEarns  = 2 * retryCost   // each retry that succeeds: its own cost, and one more, so that recovery speeds up
+	budgetSize = 100 * retryCost // a burst of trouble is retried on schedule
 )
 
+// errTooLate is for a retry whose turn would come when there is no time left.
+var errTooLate = stderrors.New("the retry budget has no room for it in time")
+
 // A budget paces the retries of a guard, so that they cannot multiply an
-// outage. A retry without a token waits its turn rather than fail: the
-// documented waits get longer, never shorter. Create it with newBudget.
+// outage. A retry that finds no credit waits its turn: the documented waits get
+// longer, never shorter. Create it with newBudget.
 type budget struct {
-	turn  chan struct{} // held by the one retry that waits for the next token
-	added chan struct{} // signals that tokens were added
-
 	mu     sync.Mutex
-	tokens float64
-	at     time.Time // of the last refill
+	credit time.Duration
+	at     time.Time       // of the last refill
+	queue  []chan struct{} // the retries that wait, in order; closed when paid
+	timer  *time.Timer     // serves the queue when time has brought the next credit
 }
 
-func newBudget() *budget {
-	return &budget{turn: make(chan struct{}, 1), added: make(chan struct{}, 1), tokens: budgetSize}
-}
+func newBudget() *budget { return &budget{credit: budgetSize} }
 
-func (b *budget) add(n float64) {
-	b.mu.Lock()
-	b.refill()
-	b.tokens = min(b.tokens+n, budgetSize)
-	b.mu.Unlock()
-	select {
-	case b.added <- struct{}{}:
-	default:
-	}
-}
-
-func (b *budget) refill() {
-	now := time.Now()
-	if !b.at.IsZero() {
-		b.tokens = min(b.tokens+now.Sub(b.at).Seconds()*budgetPerSecond, budgetSize)
-	}
-	b.at = now
-}
-
-// take takes a token. Without one it says how long until time alone brings one.
-func (b *budget) take() (wait time.Duration) {
+// add earns credit.
+func (b *budget) add(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refill()
-	if b.tokens >= 1 {
-		b.tokens--
-		return 0
-	}
-	return max(time.Duration((1-b.tokens)/budgetPerSecond*float64(time.Second)), time.Millisecond)
+	b.refill(d)
+	b.serve()
 }
 
-// spend takes a token for one retry and waits for it if need be, in the order
-// of the calls. It returns ctx's error when ctx ends first.
-func (b *budget) spend(ctx context.Context) error {
-	select {
-	case b.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+// refill adds d and what time has brought.
+func (b *budget) refill(d time.Duration) {
+	now := time.Now()
+	if !b.at.IsZero() {
+		d += now.Sub(b.at)
 	}
-	defer func() { <-b.turn }()
-	for {
-		wait := b.take()
-		if wait == 0 {
-			return nil
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-b.added:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		}
-		t.Stop()
+	b.credit, b.at = min(b.credit+d, budgetSize), now
+}
+
+// serve lets go those at the head of the queue who can pay.
+func (b *budget) serve() {
+	for len(b.queue) > 0 && b.credit >= retryCost {
+		b.credit -= retryCost
+		close(b.queue[0])
+		b.queue = b.queue[1:]
+	}
+	switch {
+	case len(b.queue) == 0:
+	case b.timer == nil:
+		b.timer = time.AfterFunc(retryCost-b.credit, func() { b.add(0) })
+	default:
+		b.timer.Reset(retryCost - b.credit)
+	}
+}
+
+// spend pays for one retry and waits for the credit if need be, in the order of
+// the calls. When the wait would end after latest it fails at once with
+// errTooLate and tells the wait; a zero latest is no bound. When ctx ends first
+// it fails with ctx's error.
+func (b *budget) spend(ctx context.Context, latest time.Time) (wait time.Duration, err error) {
+	turn, wait := b.enter(latest)
+	if turn == nil {
+		return wait, errTooLate
+	}
+	select {
+	case <-turn:
+		return 0, nil
+	case <-ctx.Done():
+		b.leave(turn)
+		return 0, ctx.Err()
+	}
+}
+
+// enter queues a retry, unless it would have to wait beyond latest. Nobody who
+// comes later can delay it, so the wait it finds is the longest possible.
+func (b *budget) enter(latest time.Time) (turn chan struct{}, wait time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill(0)
+	wait = max(time.Duration(len(b.queue)+1)*retryCost-b.credit, 0)
+	if wait > 0 && !latest.IsZero() && b.at.Add(wait).After(latest) {
+		return nil, wait
+	}
+	turn = make(chan struct{})
+	b.queue = append(b.queue, turn)
+	b.serve()
+	return turn, wait
+}
+
+// leave gives up a place in the queue, or what was paid at the same moment.
+func (b *budget) leave(turn chan struct{}) {
+	b.mu.Lock()
+	i := slices.Index(b.queue, turn)
+	if i >= 0 {
+		b.queue = slices.Delete(b.queue, i, i+1)
+	}
+	b.mu.Unlock()
+	if i < 0 {
+		b.add(retryCost)
 	}
 }

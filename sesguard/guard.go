@@ -1,8 +1,10 @@
 package sesguard
 
 import (
+	"cmp"
 	"context"
 	stderrors "errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,6 +14,12 @@ import (
 
 // Options say how a guard sends. The zero value is ready to use: AWS's
 // documented waits for at most one hour, at most once, no rate limit, no logs.
+//
+// Two brakes need no option, and all that goes through one guard shares them. A
+// breaker answers later sends at once with a refusal that is about the whole
+// account, while one send probes now and then. A budget lets retries pass one a
+// second and one for every five first attempts, after a hundred without wait;
+// those beyond wait their turn, within Retry.MaxElapsed and the deadline.
 type Options struct {
 	Retry   retry.Policy // when to try again; the zero value is AWS's schedule, see package retry
 	Limiter Limiter      // asked before each attempt; nil: no limit. See NewLimiter
@@ -46,7 +54,8 @@ func New(transport Sender, opts Options) *Client {
 //     as it is; nothing was sent;
 //   - [seserrors.MaybeAccepted]: SES may have the message; nothing was sent
 //     again, unless opts.Retry.AllowDuplicates;
-//   - [seserrors.IsRetryable]: the attempts are used up; not accepted;
+//   - [seserrors.IsRetryable]: the attempts are used up, or there is no time for
+//     another; not accepted;
 //   - [seserrors.IsFatal]: refused for good; not accepted;
 //   - class Canceled: ctx ended; not accepted.
 //
@@ -103,54 +112,112 @@ func newGuard(opts Options) *guard {
 	return g
 }
 
-// run is the one loop, in the one order: breaker, retry budget, limiter,
-// attempt, observe, classify, wait. The order is what makes the promises hold,
-// so it stands here and nowhere else. n counts recipients. It reports how many
-// attempts reached the transport and whether one of them left doubt.
+// run sends one message to n recipients: rounds of delivery.round, driven by
+// the policy. It reports how many attempts reached the transport and whether
+// one of them left doubt.
 func (g *guard) run(ctx context.Context, n int, try func(context.Context) error) (attempts int, doubted bool, err error) {
-	round := 0
+	d := &delivery{guard: g, n: n, try: try, start: time.Now()}
 	err = retry.Do(ctx, g.policy, func(ctx context.Context) error {
-		round++
-		if err := g.admit(ctx, round, n); err != nil {
-			return err
-		}
-		err := g.attempt(ctx, n, &attempts, try)
-		doubted = doubted || seserrors.MaybeAccepted(err)
-		if err == nil && round > 1 {
-			g.budget.add(budgetPerCure)
-		}
-		return err
+		d.last = d.round(ctx)
+		return d.last
 	})
-	return attempts, doubted, err
+	return d.attempts, d.doubted, err
 }
 
-// admit holds the attempt of the given round back until it may be made.
-// Whatever it answers, nothing was sent, so the error is never in doubt.
-func (g *guard) admit(ctx context.Context, round, n int) error {
-	if err := g.breaker.check(); err != nil {
+// A delivery is one run of a guard: what its rounds know of each other.
+type delivery struct {
+	*guard
+	n        int // recipients
+	try      func(context.Context) error
+	start    time.Time
+	attempts int   // that reached the transport
+	doubted  bool  // one of them left doubt
+	last     error // of the last round
+}
+
+// round is one turn of the one loop, in the one order: breaker, retry budget,
+// limiter, breaker, attempt, classify, observe; then retry.Do waits. The order
+// is what makes the promises hold, so it stands here and nowhere else. Until
+// the attempt nothing is sent, so nothing before it adds doubt.
+func (d *delivery) round(ctx context.Context) error {
+	if err := d.breaker.check(); err != nil {
 		return err
 	}
-	if round == 1 {
-		g.budget.add(budgetPerFirst)
-	} else if err := g.budget.spend(ctx); err != nil {
-		return ended(ctx, opBudget)
+	if err := d.pay(ctx); err != nil {
+		return err
 	}
-	return g.await(ctx, n)
-}
-
-// attempt calls try, and tells breaker and limiter how it ended.
-func (g *guard) attempt(ctx context.Context, n int, attempts *int, try func(context.Context) error) error {
-	probe, err := g.breaker.admit()
+	probe, err := d.admit(ctx)
 	if err != nil {
+		d.refund()
 		return err
 	}
-	err = errPanicked
-	defer func() { g.breaker.observe(probe, err) }()
-	*attempts++
-	err = classified(try(ctx))
-	if g.limiter != nil {
-		g.limiter.Observe(n, err)
+	return d.attempt(ctx, probe)
+}
+
+// pay holds a retry back until the budget has room for it. The wait belongs to
+// the one that retry.Do has just made, so it has the same limits and, when it
+// cannot end well, the same result: the last failure.
+func (d *delivery) pay(ctx context.Context) error {
+	if d.attempts == 0 {
+		return nil
 	}
+	wait, err := d.budget.spend(ctx, d.latest(ctx))
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = ended(ctx, opBudget)
+	}
+	return &retry.Error{RetryAfter: wait, Err: fmt.Errorf("%w; no further attempt: %w", d.last, err)}
+}
+
+// refund takes pay back for an attempt that was not made.
+func (d *delivery) refund() {
+	if d.attempts > 0 {
+		d.budget.add(retryCost)
+	}
+}
+
+// latest is when a retry may begin at the latest: as in retry.Do a second
+// before ctx's deadline, and within the policy's MaxElapsed. Zero: no bound.
+func (d *delivery) latest(ctx context.Context) (latest time.Time) {
+	if d.policy.MaxElapsed >= 0 {
+		latest = d.start.Add(cmp.Or(d.policy.MaxElapsed, time.Hour))
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if last := deadline.Add(-time.Second); latest.IsZero() || last.Before(latest) {
+			return last
+		}
+	}
+	return latest
+}
+
+// admit asks the limiter, and then the breaker again: it may have opened
+// meanwhile. What the limiter let pass it is told the end of in any case.
+func (d *delivery) admit(ctx context.Context) (probe bool, err error) {
+	if err := d.await(ctx, d.n); err != nil {
+		return false, err
+	}
+	probe, err = d.breaker.admit()
+	if err != nil {
+		d.observe(d.n, err)
+	}
+	return probe, err
+}
+
+// attempt makes one attempt, and tells budget, breaker and limiter of it.
+func (d *delivery) attempt(ctx context.Context, probe bool) error {
+	err := errPanicked
+	defer func() { d.breaker.observe(probe, err) }()
+	if d.attempts++; d.attempts == 1 {
+		d.budget.add(firstEarns)
+	}
+	err = classified(d.try(ctx))
+	d.doubted = d.doubted || seserrors.MaybeAccepted(err)
+	if err == nil && d.attempts > 1 {
+		d.budget.add(cureEarns)
+	}
+	d.observe(d.n, err)
 	return err
 }
 
@@ -180,6 +247,13 @@ func (g *guard) await(ctx context.Context, n int) error {
 		return err
 	default:
 		return &seserrors.Error{Op: opLimiter, Class: seserrors.Throttled, Reason: seserrors.SendRateExceeded, Err: err}
+	}
+}
+
+// observe tells the limiter how what it let pass ended.
+func (g *guard) observe(n int, err error) {
+	if g.limiter != nil {
+		g.limiter.Observe(n, err)
 	}
 }
 

@@ -214,3 +214,183 @@ func TestAPanickingTransportDoesNotBlockTheBreaker(t *testing.T) {
 		}
 	})
 }
+
+func TestTheWaitForTheBudgetFitsOrIsNotMade(t *testing.T) {
+	const s = time.Second
+	for _, tc := range []struct {
+		name     string
+		elapsed  time.Duration // Policy.MaxElapsed
+		deadline time.Duration // of the context; 0: none
+		due      time.Duration // when the budget has room for the retry
+		late     bool
+	}{
+		{"a second before the deadline", 0, 20 * s, 19 * s, false},
+		{"less than a second before the deadline", 0, 20 * s, 19*s + 1, true},
+		{"after the deadline", 0, 20 * s, 30 * s, true},
+		{"at MaxElapsed", 20 * s, 0, 20 * s, false},
+		{"after MaxElapsed", 20 * s, 0, 20*s + 1, true},
+		{"after MaxElapsed, before the deadline", 20 * s, 30 * s, 21 * s, true},
+		{"after the deadline, before MaxElapsed", 30 * s, 20 * s, 21 * s, true},
+		{"at an hour by default", 0, 0, time.Hour, false},
+		{"after an hour by default", 0, 0, time.Hour + 1, true},
+		{"at any time without a bound", -1, 0, 100 * time.Hour, false},
+		{"after the deadline, without a bound", -1, 20 * s, 100 * time.Hour, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, start := t.Context(), time.Now()
+				if tc.deadline > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tc.deadline)
+					defer cancel()
+				}
+				policy := retryPolicy(0, false)
+				policy.MaxElapsed = tc.elapsed
+				transport := &script{errs: []error{seserrors.Classify(seserrors.AuthUnavailable)}}
+				c := New(transport, Options{Retry: policy})
+				c.guard.budget.credit = retryCost - firstEarns - tc.due
+				_, err := c.Send(ctx, letter())
+				took := time.Since(start)
+				if !tc.late {
+					if err != nil || took != tc.due || transport.calls != 2 {
+						t.Errorf("got %v after %v and %d attempts, want success after %v and 2", err, took, transport.calls, tc.due)
+					}
+					return
+				}
+				if took != 1 || transport.calls != 1 {
+					t.Errorf("gave up after %v and %d attempts, want at once after one", took, transport.calls)
+				}
+				if !errors.Is(err, seserrors.AuthUnavailable) || errors.Is(err, seserrors.Canceled) || !seserrors.IsRetryable(err) || seserrors.MaybeAccepted(err) {
+					t.Errorf("got %v, want the last failure", err)
+				}
+				if wait, ok := retry.After(err); !ok || wait != tc.due-took {
+					t.Errorf("retry.After = %v, %v; want %v", wait, ok, tc.due-took)
+				}
+			})
+		})
+	}
+}
+
+func TestAContextThatEndsInTheBudgetGivesTheLastFailureAndTheCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("shutting down")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		c := New(&script{errs: []error{seserrors.Classify(seserrors.AuthUnavailable)}}, Options{Retry: retryPolicy(2, false)})
+		c.guard.budget.credit = -time.Minute
+		time.AfterFunc(time.Second, func() { cancel(cause) })
+		start := time.Now()
+		_, err := c.Send(ctx, letter())
+		if time.Since(start) != time.Second || len(c.guard.budget.queue) != 0 {
+			t.Errorf("returned after %v with %d in the queue, want 1s and 0", time.Since(start), len(c.guard.budget.queue))
+		}
+		if seserrors.Classify(err).Reason != seserrors.AuthUnavailable || !errors.Is(err, cause) || seserrors.MaybeAccepted(err) {
+			t.Errorf("got %v, want the last failure and the cause, without doubt", err)
+		}
+	})
+}
+
+func TestTheBudgetKeepsTheDoubtOfAnEarlierAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := retryPolicy(0, true)
+		policy.MaxElapsed = time.Second
+		c := New(&script{errs: []error{lost()}}, Options{Retry: policy})
+		c.guard.budget.credit = -time.Minute
+		_, err := c.Send(t.Context(), letter())
+		if _, ok := retry.After(err); ok || !seserrors.MaybeAccepted(err) {
+			t.Errorf("got %v, want the doubt of the first attempt", err)
+		}
+	})
+}
+
+func TestARetryThatIsNotMadeCostsNothing(t *testing.T) {
+	for name, refuse := range map[string]func(*Client) error{
+		"the limiter refuses": func(*Client) error { return seserrors.Classify(seserrors.AccessDenied) },
+		"the breaker opens":   func(c *Client) error { c.guard.breaker.observe(false, paused()); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var c *Client
+				asked := 0
+				l := limiter{
+					wait: func(context.Context, int) error {
+						if asked++; asked == 2 {
+							return refuse(c)
+						}
+						return nil
+					},
+					observe: func(int, error) {},
+				}
+				transport := &script{errs: []error{seserrors.Classify(seserrors.Network)}}
+				c = New(transport, Options{Limiter: l, Retry: retryPolicy(0, false)})
+				c.guard.budget.credit = 10 * retryCost
+				_, err := c.Send(t.Context(), letter())
+				if !seserrors.IsFatal(err) || transport.calls != 1 {
+					t.Fatalf("got %v after %d attempts, want a refusal after one", err, transport.calls)
+				}
+				if got, want := c.guard.budget.credit, 10*retryCost+firstEarns+1; got != want { // and one for the time
+					t.Errorf("credit %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestARetryThatSucceedsEarnsItsCostAndOneMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failure := seserrors.Classify(seserrors.Network)
+		c := New(&script{errs: []error{failure, failure}}, Options{Retry: retryPolicy(0, false)})
+		c.guard.budget.credit = 10 * retryCost
+		if _, err := c.Send(t.Context(), letter()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := c.guard.budget.credit, (10-2+2)*retryCost+firstEarns+2; got != want { // and two for the time
+			t.Errorf("credit %v after two retries of which one succeeded, want %v", got, want)
+		}
+	})
+}
+
+// What never reached the transport is no traffic: its next round is a first
+// attempt, not a retry.
+func TestOnlyWhatFollowsAnAttemptIsARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		l := limiter{
+			wait: func(context.Context, int) error {
+				if asked++; asked <= 3 {
+					return seserrors.Classify(seserrors.DailyQuotaExceeded)
+				}
+				return nil
+			},
+			observe: func(int, error) {},
+		}
+		c := New(&script{}, Options{Limiter: l, Retry: retry.Policy{Schedule: retry.Schedule{Jitter: -1}}})
+		c.guard.budget.credit = -10 * time.Hour
+		start := time.Now()
+		r, err := c.Send(t.Context(), letter())
+		if err != nil || r.Attempts != 1 || time.Since(start) != time.Hour {
+			t.Fatalf("got %+v, %v after %v; want one attempt after an hour", r, err, time.Since(start))
+		}
+		if got, want := c.guard.budget.credit, firstEarns-10*time.Hour; got != want {
+			t.Errorf("credit %v, want %v: one first attempt's", got, want)
+		}
+	})
+}
+
+func TestTheLimiterHearsOfWhatItLetPassAndTheBreakerRefused(t *testing.T) {
+	var c *Client
+	var told []string
+	l := limiter{
+		wait:    func(context.Context, int) error { c.guard.breaker.observe(false, paused()); return nil },
+		observe: func(n int, err error) { told = append(told, fmt.Sprint(n, " ", seserrors.Classify(err).Reason)) },
+	}
+	s := &script{}
+	c = New(s, Options{Limiter: l})
+	for range 2 { // the second is refused before the limiter is asked
+		if _, err := c.Send(t.Context(), letter()); !errors.Is(err, seserrors.SendingPaused) || s.calls != 0 {
+			t.Errorf("got %v after %d attempts, want the breaker's refusal", err, s.calls)
+		}
+	}
+	if want := []string{"2 sending-paused"}; !slices.Equal(told, want) {
+		t.Errorf("the limiter was told %q, want %q", told, want)
+	}
+}
