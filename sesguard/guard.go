@@ -227,8 +227,20 @@ var errPanicked error = &seserrors.Error{Class: seserrors.Unknown}
 // ended is the error for a context that ended while op waited: nothing was in
 // flight.
 func ended(ctx context.Context, op string) error {
-	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: context.Cause(ctx)}
+	e := &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: context.Cause(ctx)}
+	if seserrors.MaybeAccepted(e) {
+		e.Err = otherMail{e.Err}
+	}
+	return e
 }
+
+// otherMail is a context's cause that is itself a mail in doubt, as when one of
+// a group of sends fails and cancels the others. errors.Is still finds it,
+// walks of the tree do not: the doubt is not about this mail.
+type otherMail struct{ err error }
+
+func (o otherMail) Error() string        { return o.err.Error() }
+func (o otherMail) Is(target error) bool { return stderrors.Is(o.err, target) }
 
 // await asks the limiter.
 func (g *guard) await(ctx context.Context, n int) error {

@@ -394,3 +394,34 @@ func TestTheLimiterHearsOfWhatItLetPassAndTheBreakerRefused(t *testing.T) {
 		t.Errorf("the limiter was told %q, want %q", told, want)
 	}
 }
+
+// One of a group of sends is in doubt and cancels the others: the doubt is not
+// theirs.
+func TestTheDoubtOfACauseIsNotThisMails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			name string
+			send func(context.Context) error
+		}{
+			{"in the limiter", func(ctx context.Context) error {
+				l := NewLimiter(0.001)
+				l.WaitN(ctx, 1)
+				_, err := New(&script{}, Options{Limiter: l}).Send(ctx, letter())
+				return err
+			}},
+			{"in the budget", func(ctx context.Context) error {
+				c := New(&script{errs: []error{seserrors.Classify(seserrors.Network)}}, Options{Retry: retryPolicy(0, false)})
+				c.guard.budget.credit = -time.Minute
+				_, err := c.Send(ctx, letter())
+				return err
+			}},
+		} {
+			cause := lost()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Second, func() { cancel(cause) })
+			if err := tc.send(ctx); seserrors.MaybeAccepted(err) || !errors.Is(err, cause) {
+				t.Errorf("%s: got %v (doubt %v), want the cause without its doubt", tc.name, err, seserrors.MaybeAccepted(err))
+			}
+		}
+	})
+}
