@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/smtp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -509,4 +510,29 @@ func TestADeadlineEndsSendAndSaysWhenToComeBack(t *testing.T) {
 			t.Errorf("got %v, come back %v %v; want at least 5s", err, wait, ok)
 		}
 	})
+}
+
+func TestTheDoubtOfAnotherMailThatCanceledThisOneIsNotItsOwn(t *testing.T) {
+	for name, stall := range map[string]sestest.Stage{"smtp": sestest.MailFrom, "api": sestest.Connect} {
+		t.Run(name, func(t *testing.T) {
+			srv := newFake(t)
+			srv.Script(sestest.Stall(stall))
+			transport := overAPI(srv)
+			if name == "smtp" {
+				transport = overSMTP(t, srv)
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			other := lost()
+			go func() {
+				for srv.FaultsLeft() > 0 {
+					runtime.Gosched()
+				}
+				cancel(other)
+			}()
+			_, err := New(transport, Options{}).Send(ctx, letter())
+			if seserrors.MaybeAccepted(err) || !errors.Is(err, other) || !errors.Is(err, seserrors.Canceled) {
+				t.Errorf("got %v, want canceled without doubt, because of the other", err)
+			}
+		})
+	}
 }

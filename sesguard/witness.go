@@ -130,7 +130,11 @@ func (w *witness) unanswered(ctx context.Context, e *seserrors.Error) {
 	switch {
 	case ctx.Err() != nil:
 		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextDone
-		e.Err = stderrors.Join(context.Cause(ctx), e.Err)
+		cause := context.Cause(ctx)
+		if seserrors.MaybeAccepted(cause) {
+			cause = otherMail{cause}
+		}
+		e.Err = stderrors.Join(cause, e.Err)
 	case e.MaybeAccepted:
 		e.Class, e.Reason = seserrors.Unavailable, seserrors.ResponseLost
 	case e.Class == seserrors.Canceled:

@@ -28,10 +28,21 @@ func closedError(op string) *seserrors.Error {
 func canceled(ctx context.Context, op string) *seserrors.Error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if cause != nil && !errors.Is(cause, err) {
+		if seserrors.MaybeAccepted(cause) {
+			cause = otherMail{cause}
+		}
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
 	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: err}
 }
+
+// otherMail is a context's cause that is itself a mail in doubt, as when one of
+// a group of sends fails and cancels the others. errors.Is still finds it,
+// walks of the tree do not: the doubt is not about this mail.
+type otherMail struct{ err error }
+
+func (o otherMail) Error() string        { return o.err.Error() }
+func (o otherMail) Is(target error) bool { return errors.Is(o.err, target) }
 
 func invalid(op string, reason seserrors.Reason, message string) *seserrors.Error {
 	return &seserrors.Error{Op: op, Class: seserrors.Invalid, Reason: reason, Message: message}
