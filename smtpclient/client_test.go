@@ -5,6 +5,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 const secret = "BPasswordThatMustNeverBeSeen0123456789abcdef"
@@ -23,8 +24,28 @@ func (s *script) client(tb testing.TB, change ...func(*Config)) *Client {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { c.Close() })
+	tb.Cleanup(func() { c.closeAndCheck(tb) })
 	return c
+}
+
+// closeAndCheck ends the client and looks for what it may have left. A message
+// that is busy in its own WriteTo may hold it up.
+func (c *Client) closeAndCheck(tb testing.TB) {
+	tb.Helper()
+	c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := c.Shutdown(ctx); err != nil {
+		tb.Errorf("the client does not end: %v", err)
+		return
+	}
+	st, o := c.Stats(), &c.lockout.ceiling
+	if st.Open != 0 || st.Waiting != 0 || st.Dials != st.DialErrors+st.Closed.Total() {
+		tb.Errorf("after Close: %+v", st)
+	}
+	if n := c.claimed.Load(); n != 0 || len(o.parked) != 0 || o.filling != 0 {
+		tb.Errorf("after Close: %d slots are claimed, %d parked, %d get a connection", n, len(o.parked), o.filling)
+	}
 }
 
 const (

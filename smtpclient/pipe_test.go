@@ -172,6 +172,12 @@ func (c *pipeConn) Close() error {
 	return nil
 }
 
+func (c *pipeConn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 // SetLinger notes that the connection is to be cut.
 func (c *pipeConn) SetLinger(sec int) error {
 	c.mu.Lock()

@@ -418,10 +418,12 @@ func TestADialThatFailsLetsTheNextWaiterTry(t *testing.T) {
 	})
 }
 
-// balanced checks what Stats promises.
+// balanced checks what Stats promises at any time.
 func (st Stats) balanced() bool {
-	return st.Open == st.Idle+st.InUse && st.Open <= st.MaxConns && st.Waiting >= 0 &&
-		st.Dials >= int64(st.Open)+st.DialErrors+st.Closed.Total()
+	dialling := st.Dials - st.DialErrors - st.Closed.Total() - int64(st.Open)
+	return st.Open == st.Idle+st.InUse && st.Idle >= 0 && st.InUse >= 0 && st.Waiting >= 0 &&
+		dialling >= 0 && int64(st.Open)+dialling <= int64(st.MaxConns) &&
+		st.Ceiling >= 1 && st.Ceiling <= st.MaxConns
 }
 
 func TestThePoolUnderStress(t *testing.T) {

@@ -34,6 +34,11 @@ type script struct {
 	// answer, "" for the usual one, or one of the marks below.
 	reply func(conn *peer, stage, arg string) string
 
+	// wrap, if not nil, is put around each connection before it is counted.
+	wrap func(net.Conn) net.Conn
+
+	sockets int // that the process had before
+
 	mu       sync.Mutex
 	accepted []string // bodies, stuffed dots removed
 	rcpts    [][]string
@@ -43,6 +48,7 @@ type script struct {
 	maxOpen  int
 	wg       sync.WaitGroup
 	all      []net.Conn
+	clients  []*pipeConn // the other ends of dial
 }
 
 // Marks for script.reply.
@@ -62,23 +68,49 @@ type peer struct {
 func (p *peer) say(format string, args ...any) { fmt.Fprintf(p.Conn, format+"\r\n", args...) }
 
 func newScript(tb testing.TB) *script {
-	s := &script{tb: tb, tls: serverTLS}
+	tb.Helper()
+	s := &script{tb: tb, tls: serverTLS, sockets: sockets()}
 	tb.Cleanup(s.stop)
 	return s
 }
 
+// stop runs after the clients of the test were closed: none of their
+// connections may be left, at either end, and none of their goroutines.
 func (s *script) stop() {
+	ended := make(chan struct{})
+	go func() { s.wg.Wait(); close(ended) }()
+	limit := time.Minute
+	if inBubble() {
+		limit = 2 * time.Hour // a hook may sleep
+	}
+	select {
+	case <-ended:
+	case <-time.After(limit):
+		_, open, _ := s.connections()
+		s.tb.Errorf("the server still has %d connections", open)
+	}
 	s.mu.Lock()
 	for _, c := range s.all {
 		c.Close()
 	}
+	for i, c := range s.clients {
+		if !c.isClosed() {
+			s.tb.Errorf("the client did not close connection %d of %d", i+1, len(s.clients))
+		}
+	}
 	s.mu.Unlock()
-	s.wg.Wait()
+	<-ended
+	if !inBubble() { // which looks after its goroutines itself
+		checkLeaks(s.tb, s.sockets)
+	}
 }
 
 // dial is a DialContext over net.Pipe-like memory connections.
 func (s *script) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	client, server := newPipe()
+	s.mu.Lock()
+	s.clients = append(s.clients, client)
+	s.mu.Unlock()
 	s.serve(server)
 	return client, nil
 }
@@ -103,6 +135,9 @@ func (s *script) listen() string {
 }
 
 func (s *script) serve(c net.Conn) {
+	if s.wrap != nil {
+		c = s.wrap(c)
+	}
 	s.mu.Lock()
 	s.conns++
 	s.open++
