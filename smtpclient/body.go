@@ -15,6 +15,15 @@ const (
 	// system call costs nothing beside it, small enough for a cache.
 	chunk = 64 << 10
 
+	// direct is how much of a large write of the message goes out at once,
+	// without passing through the buffer.
+	direct = 128 << 10
+
+	// tail is how much of the end of a large write passes through the buffer all
+	// the same: it may be the end of the message, which then needs no write of
+	// its own.
+	tail = 8 << 10
+
 	// lastWrite bounds the write that carries the end of the message. Doubt
 	// begins with that write, so it should be done with at once.
 	lastWrite = 16 << 10
@@ -46,6 +55,7 @@ type body struct {
 	lines   int  // whole lines so far
 	cr      bool // a CR came that is not written yet: is there an LF behind it?
 	ascii   bool // the server takes no octet over 0x7f
+	last    bool // the part of a write that is being taken in is its last
 	err     error
 	refused *seserrors.Error // err, if it is about the message itself
 }
@@ -73,12 +83,13 @@ func (b *body) free() {
 func (b *body) write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 && b.err == nil {
-		part := p[:min(len(p), chunk)]
+		part := p[:min(len(p), direct)]
+		b.last = len(part) == len(p)
 		b.check(part)
 		for len(part) > 0 && b.err == nil {
 			part = part[b.step(part):]
 		}
-		p = p[min(len(p), chunk):]
+		p = p[min(len(p), direct):]
 	}
 	if b.err != nil {
 		return total - len(p), b.err
@@ -247,14 +258,18 @@ func (b *body) put(c byte) {
 }
 
 // append takes octets that need no change. A whole chunk does not pass through
-// the buffer.
+// the buffer, but for its tail.
 func (b *body) append(p []byte) {
-	if len(p) >= chunk/2 && b.err == nil {
+	if len(p) >= chunk && b.err == nil {
+		keep := 0
+		if b.last {
+			keep = tail
+		}
 		b.flush()
 		if b.err == nil {
-			b.err = b.out.flush(b.ctx, p)
+			b.err = b.out.flush(b.ctx, p[:len(p)-keep])
 		}
-		return
+		p = p[len(p)-keep:]
 	}
 	b.room(len(p))
 	b.buf = append(b.buf, p...)

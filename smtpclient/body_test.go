@@ -90,6 +90,29 @@ func TestOnlyTheLastOctetsWaitForTheEnd(t *testing.T) {
 	}
 }
 
+// Each write wakes the server, so there should be few, and the end of the
+// message should not need one of its own.
+func TestALargeMessageTakesFewWrites(t *testing.T) {
+	for _, row := range []struct{ size, writes int }{{2 << 10, 0}, {16 << 10, 0}, {64 << 10, 1}, {100 << 10, 1}, {128 << 10, 1}, {10 << 20, 80}} {
+		var out counter
+		b := newBody(context.Background(), &out, maxMessage, false)
+		b.write(bytes.Repeat([]byte("0123456789abcd\r\n"), row.size/16))
+		last := b.end()
+		if out.writes != row.writes || out.octets+len(last) != row.size+len(".\r\n") || len(last) > lastWrite+3 {
+			t.Errorf("%d octets: %d writes, want %d, and %d octets for the last", row.size, out.writes, row.writes, len(last))
+		}
+	}
+}
+
+// counter counts what a body writes.
+type counter struct{ writes, octets int }
+
+func (c *counter) flush(_ context.Context, p []byte) error {
+	c.writes++
+	c.octets += len(p)
+	return nil
+}
+
 func TestLinesAreMeasuredOnBothSidesOfTheLimit(t *testing.T) {
 	for _, end := range []string{"\r\n", "\n", "\r", ""} {
 		for _, n := range []int{1, 7, 64 << 10} {

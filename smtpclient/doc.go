@@ -95,7 +95,7 @@
 //
 //	answer to a command    CommandTimeout, 1 min; the first on an old connection at most 10 s
 //	set-up                 DialTimeout, 30 s for all of it
-//	each 64 KB of a body   3 min, RFC 5321, section 4.5.3.2.5
+//	each 128 KB of a body  3 min, RFC 5321, section 4.5.3.2.5
 //	answer to the message  DataTimeout, 10 min, section 4.5.3.2.6
 //	QUIT                   1 s
 //	line of a message      998 octets, section 4.5.3.1.6
