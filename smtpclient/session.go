@@ -15,6 +15,8 @@ const (
 	// firstAnswer bounds the first answer on a connection that was used
 	// before: a line that died silently shows in no other way.
 	firstAnswer = 10 * time.Second
+	// deadlineSlack is how much too early a deadline may come.
+	deadlineSlack = 5 * time.Millisecond
 	// goodbye bounds QUIT, and afterClose the server's own closing after it.
 	goodbye    = time.Second
 	afterClose = 100 * time.Millisecond
@@ -34,6 +36,11 @@ type session struct {
 	commandTimeout       time.Duration
 	dataTimeout          time.Duration
 	interrupt            func() // wire.interrupt, bound once
+
+	armed struct { // what arm has set; d is 0 when another deadline may stand
+		d   time.Duration
+		end time.Time
+	}
 
 	used     bool        // was idle in the pool since it was opened
 	silent   bool        // no answer came since it was taken out of the pool
@@ -74,12 +81,17 @@ type failure struct {
 
 // arm sets the deadline for what comes next; 0 is none. A deadline erases an
 // interruption, so the context is looked at afterwards. An interruption that
-// comes later sets its own deadline.
+// comes later sets its own deadline. Setting one costs more than looking at the
+// clock, so one that is as good as new stays.
 func (s *session) arm(ctx context.Context, d time.Duration) {
 	var t time.Time
 	if d > 0 {
 		t = time.Now().Add(d)
 	}
+	if d > 0 && d == s.armed.d && t.Sub(s.armed.end) < deadlineSlack {
+		return
+	}
+	s.armed.d, s.armed.end = d, t
 	s.wire.SetDeadline(t)
 	if ctx.Err() != nil {
 		s.wire.interrupt()
@@ -141,6 +153,12 @@ func (s *session) timeout() time.Duration {
 	return s.commandTimeout
 }
 
+// readWithin sets the read deadline alone.
+func (s *session) readWithin(d time.Duration) {
+	s.armed.d = 0
+	s.wire.SetReadDeadline(time.Now().Add(d))
+}
+
 // quiet reports whether the server has said nothing that was not asked for. The
 // deadline must not have passed, and must be set again afterwards.
 func (s *session) quiet() bool {
@@ -148,7 +166,7 @@ func (s *session) quiet() bool {
 		return false
 	}
 	if s.wire.raw == nil {
-		s.wire.SetReadDeadline(time.Now().Add(glance))
+		s.readWithin(glance)
 	}
 	s.wire.look = true
 	_, err := s.r.Peek(1)

@@ -225,7 +225,7 @@ func (s *session) bodyFailed(ctx context.Context, err error) *failure {
 
 // lastWords reads a refusal that may be waiting, or nil.
 func (s *session) lastWords() *seserrors.Error {
-	s.wire.SetReadDeadline(time.Now().Add(whyCut))
+	s.readWithin(whyCut)
 	if s.reply.read(s.r) != nil || s.reply.class() < 4 {
 		return nil
 	}
@@ -252,7 +252,7 @@ func (s *session) beforeDot(ctx context.Context) *failure {
 
 func (s *session) early(ctx context.Context) *failure {
 	defer s.cut(closedCut)
-	s.wire.SetReadDeadline(time.Now().Add(whyCut))
+	s.readWithin(whyCut)
 	err := s.reply.read(s.r)
 	switch {
 	case ctx.Err() != nil:
@@ -310,6 +310,7 @@ func (s *session) verdict(ctx context.Context) (Reply, *failure) {
 // The interruption may still be on its way and strike again.
 func (s *session) readOn(err error) error {
 	end := time.Now().Add(lateReply)
+	s.armed.d = 0
 	for errors.Is(err, os.ErrDeadlineExceeded) && !s.shutdown.Load() && time.Now().Before(end) {
 		s.wire.SetReadDeadline(end)
 		err = s.reply.resume(s.r)
