@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -54,8 +55,17 @@ func main() {
 	only := flag.String("cases", strings.Join(names(), ","), "which cases to run")
 	rounds := flag.Int("rounds", 7, "rounds that count; one more warms up")
 	each := flag.Duration("each", 200*time.Millisecond, "time of one contender in one round")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of this process, all contenders together, to this file")
 	flag.Parse()
 	var err error
+	if *profile != "" && !*child {
+		stop, err := startProfile(*profile)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "compare:", err)
+			os.Exit(1)
+		}
+		defer stop()
+	}
 	if *child {
 		err = runSink(*rtt)
 	} else {
@@ -65,6 +75,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
+}
+
+func startProfile(name string) (stop func(), err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }
 
 func run(only []string, rounds int, each, rtt time.Duration) error {
