@@ -14,6 +14,19 @@
 // for "at least once": an attempt in doubt is then followed by another, and
 // [Receipt].MaybeDuplicate says so.
 //
+// "May have accepted" is decided from what was written, never from the words of
+// an error. Over SMTP doubt begins with the write that carries the last octet of
+// CRLF.CRLF; the table of all phases is in package smtpclient. Over the API it
+// begins when the last octet of the request's body has been handed to the HTTP
+// client. It ends with a definite refusal.
+//
+// TestProof holds the promise against random scripts of faults over both
+// transports, TestProofAtEveryBoundary against a fault at each octet of a
+// session, and TestProofCanFail shows with broken transports that each
+// assertion can fail. The source of a doubt over the API is tested by
+// TestWhetherSESMayHaveTheMessageIsKnownFromWhatWasSent, its persistence by
+// TestDoubtIsSticky.
+//
 // # Sending
 //
 // A transport makes one attempt: [SMTP] over a smtpclient.Client, [API] over
@@ -54,6 +67,8 @@
 // after 5 seconds, doubling to a minute. And retries are paced when everything
 // fails: beyond a hundred at once they make up a fifth of the first attempts,
 // and one a second. Share one Client, or one Guard, to share the brakes.
+// TestOnlyARefusalOfTheAccountOpensTheBreaker and TestAnOutageIsNotMultiplied
+// prove them.
 //
 // # Addresses
 //

@@ -366,3 +366,47 @@ func goList(t *testing.T, args ...string) []string {
 	}
 	return strings.Fields(string(out))
 }
+
+// TestLayoutTestsThatAreNamedExist keeps the claims in README and package docs
+// tied to the tests that prove them.
+func TestLayoutTestsThatAreNamedExist(t *testing.T) {
+	exists := make(map[string]bool)
+	named := map[string][]string{} // test to documents
+	test := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]+\b`)
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == ".git":
+			return filepath.SkipDir
+		case !strings.HasSuffix(file, ".go") && d.Name() != "README.md":
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		switch {
+		case err != nil:
+			return err
+		case strings.HasSuffix(file, "_test.go"):
+			for _, m := range declared.FindAllSubmatch(text, -1) {
+				exists[string(m[1])] = true
+			}
+		case d.Name() == "README.md" || d.Name() == "doc.go":
+			for _, name := range test.FindAllString(string(text), -1) {
+				named[name] = append(named[name], file)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(named) < 10 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for name, files := range named {
+		if !exists[name] {
+			t.Errorf("%q name %s, which does not exist", files, name)
+		}
+	}
+}
