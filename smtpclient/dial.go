@@ -1,9 +1,11 @@
 package smtpclient
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/smtp"
 	"net/textproto"
@@ -136,7 +138,7 @@ func (s *setup) wantsTLS(ctx context.Context) bool {
 }
 
 // ehlo says EHLO by hand, because net/smtp answers a refusal with HELO and then
-// reports what came of that. Then net/smtp says it too.
+// reports what came of that. Then it tells net/smtp the answer.
 func (s *setup) ehlo(ctx context.Context) *seserrors.Error {
 	text := s.client.Text
 	if err := text.PrintfLine("EHLO %s", s.cfg.LocalName); err != nil {
@@ -152,10 +154,29 @@ func (s *setup) ehlo(ctx context.Context) *seserrors.Error {
 	if text.R.Buffered() > 0 {
 		return protocolError("smtp EHLO", "server talks out of turn")
 	}
-	if err := s.client.Hello(s.cfg.LocalName); err != nil {
+	if err := s.replay(string(s.reply.text)); err != nil {
 		return s.failed(ctx, "smtp EHLO", err)
 	}
 	return nil
+}
+
+// replay lets net/smtp say EHLO to nobody and read the answer that is known,
+// which spares a round trip.
+func (s *setup) replay(answer string) error {
+	var b strings.Builder
+	lines := strings.Split(answer, "\n")
+	for i, line := range lines {
+		sep := "-"
+		if i == len(lines)-1 {
+			sep = " "
+		}
+		b.WriteString("250" + sep + line + "\r\n")
+	}
+	text := s.client.Text
+	r, w := text.R, text.W
+	defer func() { text.R, text.W = r, w }()
+	text.R, text.W = bufio.NewReader(strings.NewReader(b.String())), bufio.NewWriter(io.Discard)
+	return s.client.Hello(s.cfg.LocalName)
 }
 
 // extensions reads the lines of an EHLO reply after the first. Keywords are

@@ -503,3 +503,17 @@ func TestTheErrorOfADialNobodyWaitsForIsCounted(t *testing.T) {
 func serverInfo(name string, tls bool) *smtp.ServerInfo {
 	return &smtp.ServerInfo{Name: name, TLS: tls, Auth: []string{"LOGIN"}}
 }
+
+func TestEHLOIsSaidOnceBeforeTLSAndOnceBehindIt(t *testing.T) {
+	for mode, want := range map[TLSMode]int{STARTTLS: 2, TLSWrapper: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			s.wrapper = mode == TLSWrapper
+			c := s.client(t, func(cfg *Config) { cfg.TLS = mode })
+			s.mustPost(t, c)
+			if n := s.count("EHLO"); n != want {
+				t.Errorf("mode %v: %d EHLOs, want %d", mode, n, want)
+			}
+		})
+	}
+}
