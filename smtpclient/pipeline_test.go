@@ -120,6 +120,9 @@ func TestAfterThreeCutsDATAWaitsForTheAnswers(t *testing.T) {
 		for range 3 {
 			refuse()
 		}
+		if st := c.Stats(); st.Closed.Cut != 3 || st.Open != 0 {
+			t.Errorf("the connections were not cut at once: %+v", st)
+		}
 		if conns() != 3 {
 			t.Errorf("%d connections for three cuts", conns())
 		}

@@ -52,6 +52,9 @@ func TestABrokenSourceNeverLetsAMailThrough(t *testing.T) {
 				if row.cause != nil && !errors.Is(err, row.cause) {
 					t.Errorf("%v lacks the cause", err)
 				}
+				if st := c.Stats(); st.Closed.Cut != 1 || st.Open != 0 {
+					t.Errorf("the connection was not cut: %+v", st)
+				}
 				s.mustPost(t, c)
 				synctest.Wait()
 				if got := s.mailbox(); len(got) != 1 || got[0] != string(letter) {
