@@ -165,8 +165,9 @@ func (c *Client) raised() (free []*resource) {
 	case o.limit+1 >= c.cfg.MaxConns || c.closing.Err() != nil:
 		return o.clear()
 	case last >= 0 && c.cfg.MaxConns-len(o.parked) <= o.limit:
-		free = o.parked[last:]
-		o.parked = o.parked[:last:last]
+		free = []*resource{o.parked[last]}
+		o.parked[last] = nil
+		o.parked = o.parked[:last]
 	}
 	o.limit++
 	c.riseIn(o.wait)

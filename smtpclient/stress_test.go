@@ -236,8 +236,29 @@ func TestConnectionsThatSayGoodbyeCount(t *testing.T) {
 	})
 }
 
-// The tests that follow are puddle's changelog: what has gone wrong in a pool
-// once.
+// Puddle's changelog is a list of what goes wrong in pools. Where each of it is
+// looked for in this one:
+//
+//	2.2.3 construction finishes after Close          TestAConnectionThatComesAfterTheEndIsClosed
+//	2.2.1 more resources than the pool has room for  TestThePoolUnderStress, TestThereAreNeverMoreConnectionsThanMaxConns
+//	2.1.1 Stat races with creation                   TestThePoolUnderStress, which reads Stats all the time
+//	2.1.0 deadlock                                   TestThePoolUnderStress, TestTheCeilingUnderStress
+//	2.0.1 Close races with many constructors         TestTheEndWhileManyDialsAreUnderWay
+//	2.0.0 and 1.3.0 construction outlives its waiter TestADialOutlivesItsWaiterAndItsConnectionIsPooled,
+//	                                                 TestTheErrorOfADialNobodyWaitsForIsCounted
+//	1.2.0 locked after the panic of a nil context    TestANilContextPanicsAndLeavesNothingClaimed
+//	1.2.0 memory pinned by slices that shrank        TestASlotThatGoesBackIsNotPinned
+//	1.1.4 Close during an acquire deadlocks          TestAWaiterWithALiveContextLearnsThatTheClientWasClosed
+//	1.1.3 failed creation hangs those who wait       TestADialThatFailsLetsTheNextWaiterTry, TestAWaiterDialsWhenTheLastConnectionDies
+//	1.1.2 a resource does not count in its destructor TestConnectionsThatSayGoodbyeCount
+//	1.1.2 crash when closed during creation          TestCloseEndsADialSomeoneWaitsFor, TestShutdownEndsADialNobodyWaitsFor
+//	1.1.1 Close twice                                TestTheEndWhileManyDialsAreUnderWay, TestShutdownEndsWithItsContextAndCloseWithEverything
+//	1.1.1 AcquireAllIdle on a closed pool            TestSweepsDuringTheEnd
+//	1.1.0 deadlock when an acquire is cancelled      TestASlotThatComesFreeAsItsWaiterGivesUpGoesToTheNext
+//
+// TryAcquire (1.2.1), CreateResource (1.1.1, 2.2.1), Reset and Destroy are not
+// used here, nor do constructors fail or wait: a slot is made at once, and dials
+// are the client's own.
 
 // Puddle 1.1.0: deadlock race when an acquire is cancelled.
 func TestASlotThatComesFreeAsItsWaiterGivesUpGoesToTheNext(t *testing.T) {
@@ -430,6 +451,25 @@ func TestASilentRedialThatIsOneTooManyFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Puddle 1.2.0: memory pinned by slices that shrank.
+func TestASlotThatGoesBackIsNotPinned(t *testing.T) {
+	crowd(t, 1, 4, func(t *testing.T, h *hall, c *Client) {
+		defer c.busy(t, 4, time.Second)()
+		time.Sleep(2 * time.Second)
+		o := &c.lockout.ceiling
+		parked := func() []*resource {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.parked
+		}
+		before := parked()
+		c.raise()
+		if after := parked(); len(before) != 3 || len(after) != 2 || after[:3][2] != nil {
+			t.Errorf("%d slots were parked, then %d, %v", len(before), len(after), after[:cap(after)])
+		}
+	})
 }
 
 func TestRecyclingLimitsAreExact(t *testing.T) {
