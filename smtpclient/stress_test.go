@@ -250,7 +250,7 @@ func TestConnectionsThatSayGoodbyeCount(t *testing.T) {
 //	1.2.0 memory pinned by slices that shrank        TestASlotThatGoesBackIsNotPinned
 //	1.1.4 Close during an acquire deadlocks          TestAWaiterWithALiveContextLearnsThatTheClientWasClosed
 //	1.1.3 failed creation hangs those who wait       TestADialThatFailsLetsTheNextWaiterTry, TestAWaiterDialsWhenTheLastConnectionDies
-//	1.1.2 a resource does not count in its destructor TestConnectionsThatSayGoodbyeCount
+//	1.1.2 not counted while it is destroyed           TestConnectionsThatSayGoodbyeCount
 //	1.1.2 crash when closed during creation          TestCloseEndsADialSomeoneWaitsFor, TestShutdownEndsADialNobodyWaitsFor
 //	1.1.1 Close twice                                TestTheEndWhileManyDialsAreUnderWay, TestShutdownEndsWithItsContextAndCloseWithEverything
 //	1.1.1 AcquireAllIdle on a closed pool            TestSweepsDuringTheEnd
