@@ -265,15 +265,16 @@ func TestASlotThatComesFreeAsItsWaiterGivesUpGoesToTheNext(t *testing.T) {
 	bubble(t, func(cfg *Config) { cfg.MaxConns = 1 }, func(t *testing.T, s *script, c *Client) {
 		for range 100 {
 			first, next := make(chan error, 1), make(chan error, 1)
-			go func() { first <- c.slow(t.Context(), time.Second) }()
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				err := c.slow(t.Context(), time.Second)
+				cancel() // at the very moment at which the slot is back
+				first <- err
+			}()
 			synctest.Wait()
 			var impatient sync.WaitGroup
 			for range 3 {
-				impatient.Go(func() { // at the very moment at which the slot comes back
-					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-					defer cancel()
-					c.post(ctx)
-				})
+				impatient.Go(func() { c.post(ctx) })
 			}
 			synctest.Wait()
 			go func() { _, err := c.post(t.Context()); next <- err }()
@@ -413,16 +414,18 @@ func TestASilentRedialThatIsOneTooManyFails(t *testing.T) {
 	for _, call := range []string{"Send", "Ping"} {
 		crowd(t, 3, 3, func(t *testing.T, h *hall, c *Client) {
 			busy := make(chan error, 1)
-			go func() { busy <- c.slow(t.Context(), 4*time.Second) }()
-			time.Sleep(time.Second)
-			h.mustPost(t, c) // over a second connection, which the server leaves
-			h.set(1)
+			var leave atomic.Bool
 			h.reply = func(p *peer, stage, arg string) string {
-				if p.n == 2 && (stage == "MAIL" || stage == "NOOP") {
+				if p.n == 2 && (stage == "MAIL" || stage == "NOOP") && leave.Load() {
 					return hangUp
 				}
 				return h.greet(p, stage, arg)
 			}
+			go func() { busy <- c.slow(t.Context(), 4*time.Second) }()
+			time.Sleep(time.Second)
+			h.mustPost(t, c) // over a second connection, which the server leaves
+			h.set(1)
+			leave.Store(true)
 			var err error
 			if call == "Send" {
 				_, err = c.post(t.Context())
@@ -513,7 +516,7 @@ func TestAConnectionIsReplacedAtTheEndOfItsLifetimeAndNotBefore(t *testing.T) {
 		if got := s.mustPost(t, c); got != 1 {
 			t.Errorf("replaced a nanosecond early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := s.mustPost(t, c); got != 2 || c.Stats().Closed.Lifetime != 1 {
 			t.Errorf("%d connections, %+v", got, c.Stats())
 		}
