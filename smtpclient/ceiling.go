@@ -1,7 +1,6 @@
 package smtpclient
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -142,7 +141,6 @@ func (c *Client) riseIn(d time.Duration) {
 	o := &c.lockout.ceiling
 	if o.rise == nil {
 		o.rise = time.AfterFunc(d, c.raise)
-		context.AfterFunc(c.closing, c.lift) // or the pool would wait for the parked slots
 	} else {
 		o.rise.Reset(d)
 	}
