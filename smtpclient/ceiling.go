@@ -1,7 +1,6 @@
 package smtpclient
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -142,7 +141,6 @@ func (c *Client) riseIn(d time.Duration) {
 	o := &c.lockout.ceiling
 	if o.rise == nil {
 		o.rise = time.AfterFunc(d, c.raise)
-		context.AfterFunc(c.closing, c.lift) // or the pool would wait for the parked slots
 	} else {
 		o.rise.Reset(d)
 	}
@@ -165,8 +163,9 @@ func (c *Client) raised() (free []*resource) {
 	case o.limit+1 >= c.cfg.MaxConns || c.closing.Err() != nil:
 		return o.clear()
 	case last >= 0 && c.cfg.MaxConns-len(o.parked) <= o.limit:
-		free = o.parked[last:]
-		o.parked = o.parked[:last:last]
+		free = []*resource{o.parked[last]}
+		o.parked[last] = nil
+		o.parked = o.parked[:last]
 	}
 	o.limit++
 	c.riseIn(o.wait)

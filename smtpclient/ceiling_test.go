@@ -23,6 +23,7 @@ type hall struct {
 	*script
 	mu      sync.Mutex
 	limit   int
+	limited bool // for unruly: the limit changes
 	in      int
 	most    int
 	refused []time.Time

@@ -253,6 +253,7 @@ func (c *Client) end() {
 	}
 	c.stop()
 	go func() {
+		c.lift()       // or the pool would wait for the parked slots
 		c.pool.Close() // returns when every slot has been given back
 		c.wg.Wait()
 		c.kill()

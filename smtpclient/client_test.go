@@ -43,6 +43,8 @@ func (c *Client) closeAndCheck(tb testing.TB) {
 	if st.Open != 0 || st.Waiting != 0 || st.Dials != st.DialErrors+st.Closed.Total() {
 		tb.Errorf("after Close: %+v", st)
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if n := c.claimed.Load(); n != 0 || len(o.parked) != 0 || o.filling != 0 {
 		tb.Errorf("after Close: %d slots are claimed, %d parked, %d get a connection", n, len(o.parked), o.filling)
 	}

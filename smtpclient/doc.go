@@ -76,10 +76,14 @@
 //
 // Failures of set-up are never Rejected or Invalid, since no message was looked
 // at. One that every other dial would meet too (wrong credentials, an account
-// without SES, too many connections) is remembered for 5 seconds, doubling up
-// to a minute: all senders get it at once, and one dial at a time finds out
-// whether it has passed. Other credentials from Config.Credentials are tried at
-// once.
+// without SES) is remembered for 5 seconds, doubling up to a minute: all senders
+// get it at once, and one dial at a time finds out whether it has passed. Other
+// credentials from Config.Credentials are tried at once.
+//
+// Too many connections, beside others of this client, makes their number the
+// ceiling for a while: sends wait for one of those, and one more is tried after
+// 5 seconds, doubling up to a minute. Without any other connection it is
+// remembered like the rest.
 //
 // # Recycling
 //
@@ -108,6 +112,39 @@
 // Where PIPELINING (RFC 2920) is offered, a message takes two round trips in
 // place of three and one more for each recipient. SES does not offer it; see
 // [PipelineForce].
+//
+// # Tests
+//
+// Each row of the table above, in its order, is proven by these tests of the
+// package; the first and the last look at all of it:
+//
+//	every row                   TestPhaseTable, TestTheContextEndsWithoutDoubtBeforeTheDotAndInDoubtAfterIt
+//	waiting                     TestAWaiterWhoseContextEndsLeavesTheQueue, TestAWaiterWithALiveContextLearnsThatTheClientWasClosed
+//	dial to AUTH                TestSetUpNeverRefusesAMessage, TestADialOutlivesItsWaiterAndItsConnectionIsPooled
+//	old connection is dead      TestASilentRedialHappensOnceAndNotToAnotherOldConnection, TestASilentRedialThatIsOneTooManyFails
+//	SES's session limit         TestPhaseTable
+//	MAIL, RCPT or DATA refused  TestLockStepAsksAllRecipientsAndNamesTheRefused, TestARefusedRSETDropsTheConnectionAndChangesNoResult
+//	body, write error, context  TestABrokenSourceNeverLetsAMailThrough, TestAContextThatEndsInsideTheBodyCutsTheConnection
+//	the write that ends it      TestDoubtBeginsWithTheWriteThatEndsTheMessage, TestAnAnswerThatIsThereWhenTheContextEndsIsRead
+//	refused after the end       TestARefusedRSETDropsTheConnectionAndChangesNoResult
+//	accepted                    TestNothingAfterThe250IsAnError
+//	whatever happens            TestWhatSendSaysIsWhatHappened
+//
+// So is what was said of failures that are remembered, of recycling and limits:
+//
+//	remembered failures         TestAWrongPasswordIsNotTriedByEveryWaiter, TestOtherCredentialsAreTriedAtOnce
+//	the ceiling                 TestSendsWaitWhenTheServerAllowsFewerConnections, TestTheCeilingIsTriedAgainAfterItsTimeWhichDoubles,
+//	                            TestTogetherRefusedDialsWithoutAConnectionFailAtOnce
+//	MaxConns                    TestThePoolUnderStress, TestConnectionsThatSayGoodbyeCount
+//	MaxMessagesPerConn          TestRecyclingLimitsAreExact, TestAConnectionIsReplacedAfterItsMessages
+//	MaxConnLifetime             TestAConnectionIsReplacedAtTheEndOfItsLifetimeAndNotBefore, TestAConnectionLivesItsTimeGiveOrTakeATenth
+//	MaxConnIdleTime             TestAConnectionIsIdleForExactlyItsTime, TestIdleConnectionsAreClosedWithoutAnyoneAsking
+//	answers and set-up          TestAServerThatDripsIsHeldToTheTimeouts, TestTheFirstAnswerOnAReusedConnectionHasTenSeconds
+//	each 64 KB of a body        TestALineThatStandsStillIsCutAfterThreeMinutes, TestASlowLineIsNotCutAsLongAsItMoves
+//	QUIT                        TestNothingAfterThe250IsAnError
+//	line of a message           TestLinesAreMeasuredOnBothSidesOfTheLimit
+//	message                     TestTheSizeIsMeasuredOnBothSidesOfTheLimit, TestTheSizeThatTheServerAdvertisesIsHonoured
+//	replies and all of set-up   TestReplies, TestAServerCannotMakeTheClientReadWithoutEnd
 //
 // # End
 //

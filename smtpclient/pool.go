@@ -63,8 +63,9 @@ func (c *Client) take(ctx context.Context) (*resource, *seserrors.Error) {
 // acquire waits for a slot. It waits with ctx alone where a slot is certain to
 // be free; the context that ends with the client too costs something.
 func (c *Client) acquire(ctx context.Context) (*resource, *seserrors.Error) {
+	ended := ctx.Err() != nil // a nil context panics here, before it has claimed anything
 	free := c.claimed.Add(1) <= int64(c.cfg.MaxConns)
-	if ctx.Err() != nil {
+	if ended {
 		return nil, canceled(ctx, "smtp wait")
 	}
 	wait := ctx
