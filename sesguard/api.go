@@ -2,7 +2,6 @@ package sesguard
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,17 +58,29 @@ func (t apiTransport) Send(ctx context.Context, m *Message) (*Receipt, error) {
 // sendOnce makes one SendEmail call that sends at most one HTTP request, and
 // says of a failure whether SES may have the message.
 func sendOnce(ctx context.Context, api SendEmailAPI, in *sesv2.SendEmailInput, optFns []func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
-	var w witness
-	attemptCtx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	var call struct {
+		witness
+		only [1]func(*sesv2.Options) // the options when the caller has none
+	}
+	attemptCtx, cancel := withAttemptTimeout(ctx)
 	defer cancel()
-	out, err := api.SendEmail(attemptCtx, in, append(slices.Clip(optFns), w.watch)...)
+	out, err := api.SendEmail(attemptCtx, in, append(append(call.only[:0], optFns...), call.watch)...)
 	if err != nil {
-		return nil, w.verdict(ctx, err)
+		return nil, call.verdict(ctx, err)
 	}
 	if out == nil || aws.ToString(out.MessageId) == "" {
 		return nil, responseLost("a success without a message id", nil)
 	}
 	return out, nil
+}
+
+// withAttemptTimeout bounds one attempt. It sets no timer when ctx ends sooner:
+// nothing of a call reads on after its end.
+func withAttemptTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= attemptTimeout {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, attemptTimeout)
 }
 
 // responseLost is the error for an answer that says success but cannot be
@@ -82,31 +93,45 @@ func responseLost(message string, cause error) *seserrors.Error {
 }
 
 // input is the request that has the same effect as the message sent over SMTP.
+// It points into b, which is never changed.
 func (b *built) input(data []byte) *sesv2.SendEmailInput {
-	in := &sesv2.SendEmailInput{
-		Content:                     &sestypes.EmailContent{Raw: &sestypes.RawMessage{Data: data}},
-		Destination:                 &sestypes.Destination{ToAddresses: b.toList, CcAddresses: b.ccList, BccAddresses: b.bccList},
-		FromEmailAddress:            &b.fromHeader,
-		ConfigurationSetName:        optional(b.configurationSet),
-		FromEmailAddressIdentityArn: optional(b.fromARN),
-		FeedbackForwardingEmailAddressIdentityArn: optional(b.returnPathARN),
-		TenantName: optional(b.tenant),
+	all := &struct { // one allocation for what always goes together
+		in      sesv2.SendEmailInput
+		content sestypes.EmailContent
+		raw     sestypes.RawMessage
+		to      sestypes.Destination
+	}{
+		raw: sestypes.RawMessage{Data: data},
+		to:  sestypes.Destination{ToAddresses: b.toList, CcAddresses: b.ccList, BccAddresses: b.bccList},
 	}
+	all.content.Raw = &all.raw
+	all.in = sesv2.SendEmailInput{
+		Content:                     &all.content,
+		Destination:                 &all.to,
+		FromEmailAddress:            &b.fromHeader,
+		ConfigurationSetName:        optional(&b.configurationSet),
+		FromEmailAddressIdentityArn: optional(&b.fromARN),
+		FeedbackForwardingEmailAddressIdentityArn: optional(&b.returnPathARN),
+		TenantName: optional(&b.tenant),
+	}
+	in := &all.in
 	if b.from != b.fromHeader {
 		in.FeedbackForwardingEmailAddress = &b.from
 	}
-	for _, t := range b.tags {
+	for _, t := range b.tags { // copies: the caller's own stand behind b.tags and b.list
 		in.EmailTags = append(in.EmailTags, sestypes.MessageTag{Name: &t.Name, Value: &t.Value})
 	}
-	if l := b.list; l != nil {
-		in.ListManagementOptions = &sestypes.ListManagementOptions{ContactListName: optional(l.ContactList), TopicName: optional(l.Topic)}
+	if b.list != nil {
+		l := *b.list
+		in.ListManagementOptions = &sestypes.ListManagementOptions{ContactListName: optional(&l.ContactList), TopicName: optional(&l.Topic)}
 	}
 	return in
 }
 
-func optional(s string) *string {
-	if s == "" {
+// optional is s, or nil if it is empty.
+func optional(s *string) *string {
+	if *s == "" {
 		return nil
 	}
-	return &s
+	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	stderrors "errors"
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -26,6 +27,7 @@ type witness struct {
 	attached bool      // the SDK's middleware stack was reached: the record below means something
 	body     *sentBody // nil: the HTTP client was never called
 	status   int       // HTTP status read, 0 if none
+	first    sentBody  // the body of the first attempt; each has its own, since a connection may hold on to an old one
 }
 
 const witnessID = "SesguardWitness"
@@ -78,15 +80,17 @@ func (w *witness) HandleDeserialize(ctx context.Context, in middleware.Deseriali
 		w.body, w.status = &sentBody{}, 0 // nothing to count: as if all of it were handed out
 		return next.HandleDeserialize(ctx, in)
 	}
-	body, err := newSentBody(req)
-	if err != nil {
+	body := &w.first
+	if body.src != nil {
+		body = new(sentBody)
+	}
+	if err := body.init(req); err != nil {
 		return middleware.DeserializeOutput{}, middleware.Metadata{}, err
 	}
-	counted, err := req.SetStream(body)
-	if err != nil {
+	var err error
+	if in.Request, err = withStream(req, body); err != nil {
 		return middleware.DeserializeOutput{}, middleware.Metadata{}, err
 	}
-	in.Request = counted
 	w.body, w.status = body, 0
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	body.seal()
@@ -95,6 +99,22 @@ func (w *witness) HandleDeserialize(ctx context.Context, in middleware.Deseriali
 	}
 	return out, metadata, err
 }
+
+// withStream is req with body as its stream, as req.SetStream makes it, but for
+// the copies of header and URL: the HTTP client gets copies of them anyway.
+func withStream(req *smithyhttp.Request, body *sentBody) (*smithyhttp.Request, error) {
+	n := int64(body.Len())
+	counted, err := blank.SetStream(body)
+	if err != nil {
+		return nil, err
+	}
+	counted.Request = req.Request
+	counted.ContentLength = n
+	return counted, nil
+}
+
+// blank is only there to be cloned.
+var blank = &smithyhttp.Request{Request: new(http.Request)}
 
 // verdict classifies err, the error of the call that w watched, and decides
 // from the record whether SES may have the message. ctx is the caller's, not
@@ -155,15 +175,16 @@ type sentBody struct {
 
 var errSealed = stderrors.New("sesguard: request body read after the call has ended")
 
-func newSentBody(req *smithyhttp.Request) (*sentBody, error) {
+func (b *sentBody) init(req *smithyhttp.Request) error {
 	n, known, err := req.StreamLength()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !known {
-		return nil, stderrors.New("sesguard: the request body's length is not known")
+		return stderrors.New("sesguard: the request body's length is not known")
 	}
-	return &sentBody{src: req.GetStream(), left: n}, nil
+	b.src, b.left = req.GetStream(), n
+	return nil
 }
 
 // Len is how many octets are still to be handed out; the SDK takes the
