@@ -456,6 +456,20 @@ func TestASilentRedialThatIsOneTooManyFails(t *testing.T) {
 	}
 }
 
+// Parked slots are out of the pool, which waits for all of them.
+func TestTheEndDoesNotWaitForParkedSlots(t *testing.T) {
+	crowd(t, 1, 4, func(t *testing.T, h *hall, c *Client) {
+		c.many(t, 4, 100*time.Millisecond)
+		if st := c.Stats(); st.Ceiling != 1 {
+			t.Errorf("stats %+v", st)
+		}
+		start := time.Now()
+		if err := c.Shutdown(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
 // Puddle 1.2.0: memory pinned by slices that shrank.
 func TestASlotThatGoesBackIsNotPinned(t *testing.T) {
 	crowd(t, 1, 4, func(t *testing.T, h *hall, c *Client) {
