@@ -84,8 +84,11 @@ func (b *breaker) observe(probe bool, err error) {
 // of this account can be sent until a person acts. A wrong clock is not among
 // them: the SDK corrects it for the next attempt.
 func accountRefusal(err error) *seserrors.Error {
-	var e *seserrors.Error
-	if !stderrors.As(err, &e) || !seserrors.IsFatal(err) || e.Reason.Scope() != seserrors.ScopeAccount || e.Reason == seserrors.ClockSkew {
+	if err == nil {
+		return nil
+	}
+	e, ok := stderrors.AsType[*seserrors.Error](err)
+	if !ok || !seserrors.IsFatal(err) || e.Reason.Scope() != seserrors.ScopeAccount || e.Reason == seserrors.ClockSkew {
 		return nil
 	}
 	return e

@@ -272,8 +272,10 @@ func (g *guard) observe(n int, err error) {
 // classified returns err so that it holds a *seserrors.Error: a transport of
 // the caller's own may return anything.
 func classified(err error) error {
-	var known *seserrors.Error
-	if err == nil || stderrors.As(err, &known) {
+	if err == nil {
+		return nil
+	}
+	if _, ok := stderrors.AsType[*seserrors.Error](err); ok {
 		return err
 	}
 	return seserrors.Classify(err)
