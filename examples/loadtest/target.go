@@ -51,7 +51,7 @@ func open(ctx context.Context, set settings, net network) (to *target, missing s
 // toFake closes the fake at the end, and empties its mailbox on the way.
 func toFake(set settings, ses *sestest.Server) *target {
 	ses.Account.SetMaxSendRate(set.accountAt)
-	t := &target{name: "a fake SES in this process, which shares its CPUs", from: "load@example.com", tidy: ses.Forget, dials: new(atomic.Int64)}
+	t := &target{name: "a fake SES in this process, which shares its CPUs", from: "load@example.com", tidy: func() { ses.TakeAccepted() }, dials: new(atomic.Int64)}
 	t.end = append(t.end, ses.Close)
 	t.smtp = smtpclient.Config{Addr: ses.SMTPAddr, Username: ses.Username, Password: ses.Password}
 	cfg := aws.Config{Region: ses.Region, BaseEndpoint: &ses.URL, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

@@ -83,13 +83,6 @@ func (s *Server) TakeAccepted() []Mail {
 	return all
 }
 
-// Forget empties the mailbox, for long runs.
-func (s *Server) Forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.accepted = nil
-}
-
 // A submission is a message that asks to be accepted.
 type submission struct {
 	mail       Mail
