@@ -227,11 +227,16 @@ var errPanicked error = &seserrors.Error{Class: seserrors.Unknown}
 // ended is the error for a context that ended while op waited: nothing was in
 // flight.
 func ended(ctx context.Context, op string) error {
-	e := &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: context.Cause(ctx)}
-	if seserrors.MaybeAccepted(e) {
-		e.Err = otherMail{e.Err}
+	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: causeOf(ctx)}
+}
+
+// causeOf is why ctx ended, without the doubt of another mail.
+func causeOf(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if seserrors.MaybeAccepted(&seserrors.Error{Class: seserrors.Canceled, Err: cause}) {
+		return otherMail{cause}
 	}
-	return e
+	return cause
 }
 
 // otherMail is a context's cause that is itself a mail in doubt, as when one of

@@ -150,11 +150,7 @@ func (w *witness) unanswered(ctx context.Context, e *seserrors.Error) {
 	switch {
 	case ctx.Err() != nil:
 		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextDone
-		cause := context.Cause(ctx)
-		if seserrors.MaybeAccepted(cause) {
-			cause = otherMail{cause}
-		}
-		e.Err = stderrors.Join(cause, e.Err)
+		e.Err = stderrors.Join(causeOf(ctx), e.Err)
 	case e.MaybeAccepted:
 		e.Class, e.Reason = seserrors.Unavailable, seserrors.ResponseLost
 	case e.Class == seserrors.Canceled:
