@@ -56,7 +56,7 @@ func TestLayoutImportsPointDown(t *testing.T) {
 	for name, allowed := range arrows {
 		t.Run(name, func(t *testing.T) {
 			if !exists(t, name) {
-				t.Skip("no such package")
+				t.Fatal("no such package")
 			}
 			self := module + "/" + name
 			for _, dep := range goList(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+name) {
