@@ -88,7 +88,7 @@ func (s *setup) firstOctets(ctx context.Context) (net.Conn, *seserrors.Error) {
 }
 
 func (s *setup) handshakeError(ctx context.Context, err error) *seserrors.Error {
-	if s.wire.heard && s.wire.first == '2' {
+	if s.wire.began && s.wire.first == '2' {
 		e := s.failed(ctx, "smtp TLS", err)
 		e.Class, e.Reason = seserrors.Denied, seserrors.TLSModeMismatch
 		e.Message = "the server greets in clear text: set TLS to STARTTLS, or use port 465 or 2465"
@@ -134,7 +134,7 @@ func (s *setup) wantsTLS(ctx context.Context) bool {
 	probe.InsecureSkipVerify, probe.Certificates, probe.GetClientCertificate = true, nil, nil
 	tls.Client(s.wire, probe).HandshakeContext(ctx)
 	const alert, handshake = 21, 22 // record types, RFC 8446, section 5.1
-	return s.wire.heard && (s.wire.first == alert || s.wire.first == handshake)
+	return s.wire.began && (s.wire.first == alert || s.wire.first == handshake)
 }
 
 // ehlo says EHLO by hand, because net/smtp answers a refusal with HELO and then

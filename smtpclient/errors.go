@@ -19,6 +19,11 @@ var ErrClosed error = &seserrors.Error{
 	Err:     net.ErrClosed,
 }
 
+var (
+	errStale = errors.New("connection was closed while idle")
+	errTalks = errors.New("server talks out of turn")
+)
+
 func closedError(op string) *seserrors.Error {
 	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: ErrClosed}
 }
@@ -56,7 +61,10 @@ func protocolError(op, message string) *seserrors.Error {
 // accepted. The stage is known here, so what Classify infers about doubt from
 // the bare error does not count.
 func ioError(op string, err error) *seserrors.Error {
-	if errors.Is(err, errReply) || errors.Is(err, errReplyLong) || errors.Is(err, errReplyMix) {
+	if failed, ok := errors.AsType[*writeError](err); ok {
+		err = failed.err
+	}
+	if errors.Is(err, errReply) || errors.Is(err, errReplyLong) || errors.Is(err, errReplyMix) || err == errTalks {
 		e := protocolError(op, err.Error())
 		e.Err = err
 		return e

@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 // once answers said at stage one time, on messages after the first skip.
 func (s *script) once(stage, said string) {
 	var used atomic.Bool
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.reply = func(p *peer, at, arg string) string {
 		if at == stage && used.CompareAndSwap(false, true) {
 			return said
@@ -61,25 +64,31 @@ func (s *script) count(verb string) (n int) {
 	return n
 }
 
-func TestPhaseTable(t *testing.T) {
+// A phaseRow is what becomes of one mail when the server answers unusually.
+type phaseRow struct {
+	name   string
+	reused bool   // a mail went over the connection before
+	stage  string // where the server answers
+	said   string
+	class  seserrors.Class
+	reason seserrors.Reason
+	maybe  bool
+	got    int // mails that the server accepted of this one
+	conns  int // in all, with the mail before and the one after
+	rsets  int
+}
+
+// halfEarly is the beginning of a reply that comes before the message.
+const halfEarly = "354 go\n250-early"
+
+func phaseTable() []phaseRow {
 	const (
 		none = seserrors.Unknown
 		unav = seserrors.Unavailable
 		rej  = seserrors.Rejected
 	)
-	early := "354 go\n250 Ok early"
-	rows := []struct {
-		name   string
-		reused bool   // a mail went over the connection before
-		stage  string // where the server answers
-		said   string
-		class  seserrors.Class
-		reason seserrors.Reason
-		maybe  bool
-		got    int // mails that the server accepted of this one
-		conns  int // in all, with the mail before and the one after
-		rsets  int
-	}{
+	const early = "354 go\n250 Ok early"
+	return []phaseRow{
 		// waiting, dial, greeting, EHLO, AUTH: nothing in doubt, dropped
 		{"greeting 421 too many", false, "CONNECT", "421 Too many concurrent SMTP connections", unav, seserrors.TooManyConnections, false, 0, 2, 0},
 		{"greeting 554", false, "CONNECT", "554 No SMTP service here", seserrors.Denied, "", false, 0, 2, 0},
@@ -120,12 +129,16 @@ func TestPhaseTable(t *testing.T) {
 		{"DATA 554", false, "DATA", "554 no", rej, "", false, 0, 1, 1},
 		{"RCPT 354", false, "RCPT", "354 what", unav, seserrors.ProtocolError, false, 0, 2, 0},
 		{"MAIL mixed codes", false, "MAIL", "250-a\n251 b", unav, seserrors.ProtocolError, false, 0, 2, 0},
+		{"stray 450 behind MAIL", false, "MAIL", "250 Ok\n450 later", unav, "", false, 0, 2, 0},
+		{"stray 250 behind MAIL", false, "MAIL", "250 Ok\n250 Ok", unav, seserrors.ProtocolError, false, 0, 2, 0},
+		{"stray 250 behind MAIL, reused", true, "MAIL", "250 Ok\n250 Ok", none, "", false, 1, 2, 0},
 		{"DATA 250", false, "DATA", "250 Ok", unav, seserrors.ProtocolError, false, 0, 2, 0},
 
 		// the body
 		{"early 250", false, "DATA", early, unav, seserrors.ProtocolError, false, 0, 2, 0},
 		{"early 552", false, "DATA", "354 go\n552 Message is too long.", rej, seserrors.MessageTooLong, false, 0, 2, 0},
 		{"early garbage", false, "DATA", "354 go\n???", unav, seserrors.ProtocolError, false, 0, 2, 0},
+		{"early half a reply", false, "DATA", halfEarly, unav, seserrors.Network, false, 0, 2, 0},
 		{"hang up in the body", false, "BODY", hangUp, unav, seserrors.Network, false, 0, 2, 0},
 
 		// after the dot
@@ -148,41 +161,81 @@ func TestPhaseTable(t *testing.T) {
 		{"session limit after the dot", false, "DOT", "421 Maximum message count per session reached.", unav, seserrors.SessionMessageLimit, false, 0, 2, 0},
 		{"250 and 421 behind it", false, "DOT", "250 Ok\n421 bye", none, "", false, 1, 2, 0},
 	}
-	for _, row := range rows {
+}
+
+func TestPhaseTable(t *testing.T) {
+	for _, row := range phaseTable() {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript(t)
-				c := s.client(t, func(cfg *Config) { cfg.MaxConns = 1 })
-				before := 0
-				if row.reused {
-					if _, err := c.post(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-					before = 1
-				}
-				s.once(row.stage, row.said)
-				_, err := c.post(t.Context())
-				want(t, err, row.class, row.reason, row.maybe)
-				if got := len(s.mailbox()) - before; got != row.got {
-					t.Errorf("server accepted %d, want %d", got, row.got)
-				}
-				if row.stage == "AUTH" || row.stage == "CONNECT" {
-					time.Sleep(lockoutMin) // remembered; another test looks at that
-				}
-				if _, err := c.post(t.Context()); err != nil {
-					t.Errorf("the next mail: %v", err)
-				}
-				if conns, _, _ := s.connections(); conns != row.conns {
-					t.Errorf("%d connections, want %d", conns, row.conns)
-				}
-				if n := s.count("RSET"); n != row.rsets {
-					t.Errorf("%d RSETs, want %d", n, row.rsets)
-				}
-				if got := s.mailbox(); len(got) != before+row.got+1 || slices.ContainsFunc(got, func(m string) bool { return m != string(letter) }) {
-					t.Errorf("mailbox %q", got)
-				}
+				row.run(t, s, s.client(t, func(cfg *Config) { cfg.MaxConns = 1 }))
 			})
 		})
+	}
+}
+
+// TestPhaseTableOnSockets is the same over TCP, with and without TLS, where
+// looking, sending and waiting are one step. Rows that take time, or depend on
+// it, are left out.
+func TestPhaseTableOnSockets(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for _, row := range phaseTable() {
+			if row.said == mute || row.said == halfEarly || row.stage == "BODY" || row.setUp() {
+				continue
+			}
+			t.Run(fmt.Sprintf("TLS %v, %s", secure, row.name), func(t *testing.T) {
+				s := newScript(t)
+				s.wrapper = secure
+				row.run(t, s, s.client(t, s.onSocket, func(cfg *Config) { cfg.MaxConns = 1 }))
+			})
+		}
+	}
+}
+
+// onSocket makes a client use the script over TCP.
+func (s *script) onSocket(cfg *Config) {
+	cfg.Addr, cfg.TLS, cfg.DialContext = s.listen(), TLSWrapper, nil
+	if !s.wrapper {
+		cfg.TLS, cfg.Username, cfg.Password = Plaintext, "", ""
+	}
+}
+
+func (row phaseRow) setUp() bool {
+	switch row.stage {
+	case "CONNECT", "EHLO", "AUTH":
+		return true
+	}
+	return false
+}
+
+func (row phaseRow) run(t *testing.T, s *script, c *Client) {
+	before := 0
+	if row.reused {
+		if _, err := c.post(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before = 1
+	}
+	s.once(row.stage, row.said)
+	_, err := c.post(t.Context())
+	want(t, err, row.class, row.reason, row.maybe)
+	if got := len(s.mailbox()) - before; got != row.got {
+		t.Errorf("server accepted %d, want %d", got, row.got)
+	}
+	if row.stage == "AUTH" || row.stage == "CONNECT" {
+		time.Sleep(lockoutMin) // remembered; another test looks at that
+	}
+	if _, err := c.post(t.Context()); err != nil {
+		t.Errorf("the next mail: %v", err)
+	}
+	if conns, _, _ := s.connections(); conns != row.conns {
+		t.Errorf("%d connections, want %d", conns, row.conns)
+	}
+	if n := s.count("RSET"); n != row.rsets {
+		t.Errorf("%d RSETs, want %d", n, row.rsets)
+	}
+	if got := s.mailbox(); len(got) != before+row.got+1 || slices.ContainsFunc(got, func(m string) bool { return m != string(letter) }) {
+		t.Errorf("mailbox %q", got)
 	}
 }
 

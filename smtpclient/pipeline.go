@@ -24,7 +24,7 @@ type batch struct {
 // answer.
 func (s *session) pipelined(ctx context.Context, m *mail) *failure {
 	f := s.runBatch(ctx, m)
-	if f != nil && !s.pipelining && f.err.Class != seserrors.Canceled && f.err.Code/100 != 4 {
+	if f != nil && !s.pipelining && s.broken != closedStale && f.err.Class != seserrors.Canceled && f.err.Code/100 != 4 {
 		f.unforced = true
 	}
 	return f
@@ -59,26 +59,24 @@ func (s *session) runBatch(ctx context.Context, m *mail) *failure {
 
 // runWindow sends the commands from i up to end and reads their answers.
 func (s *session) runWindow(ctx context.Context, m *mail, b *batch, i, end int) *failure {
-	s.arm(ctx, s.timeout())
+	s.begin(ctx, s.timeout(), s.look)
 	for j := i; j < end; j++ {
 		s.putCommand(m, j)
 	}
-	err := s.w.Flush()
-	for j := i; j < end; j++ {
-		if err == nil {
-			err = s.answer()
-		}
+	for j, err := i, s.askFirst(); ; err = s.answer() {
 		if err != nil {
 			return s.lostBatch(ctx, m, b, j, err)
 		}
 		if f := s.takeAnswer(m, b, j); f != nil {
 			return f
 		}
-		if s.r.Buffered() == 0 && j+1 < end {
+		if j++; j == end {
+			return nil
+		}
+		if s.r.Buffered() == 0 {
 			s.arm(ctx, s.timeout())
 		}
 	}
-	return nil
 }
 
 // putCommand writes command j: MAIL, the recipients, DATA.

@@ -234,3 +234,22 @@ func TestLockStepAsksAllRecipientsAndNamesTheRefused(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestAConnectionThatDiedWhileIdleSaysNothingAboutForcing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c := s.client(t, func(cfg *Config) { cfg.MaxConns, cfg.Pipelining = 1, PipelineForce })
+		if _, err := c.post(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.all[0].Close()
+		s.mu.Unlock()
+		if _, err := c.post(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := c.Stats(); c.unforced.Load() || st.Closed.Stale != 1 || st.Redials != 1 {
+			t.Errorf("unforced %v, %+v", c.unforced.Load(), st)
+		}
+	})
+}

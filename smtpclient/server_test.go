@@ -164,13 +164,22 @@ func (s *script) extensions(secure bool) []string {
 	return []string{"8BITMIME", "STARTTLS", "AUTH PLAIN LOGIN", "Ok"}
 }
 
+// ask asks the hook, if there is one.
+func (s *script) ask(p *peer, stage, arg string) string {
+	s.mu.Lock()
+	reply := s.reply
+	s.mu.Unlock()
+	if reply == nil {
+		return ""
+	}
+	return reply(p, stage, arg)
+}
+
 // answer says what the hook wants, or usual. It reports whether to go on.
 func (s *script) answer(p *peer, stage, arg, usual string) (said string, ok bool) {
 	said = usual
-	if s.reply != nil {
-		if r := s.reply(p, stage, arg); r != "" {
-			said = r
-		}
+	if r := s.ask(p, stage, arg); r != "" {
+		said = r
 	}
 	switch said {
 	case hangUp:
@@ -281,10 +290,8 @@ func (s *script) data(p *peer, rcpts []string) bool {
 	p.mails++
 	usual := "250 Ok 0107017033dbb64d-be13a01e-dbf1-44b7-b876-3622165dacc1-000000"
 	said := usual
-	if s.reply != nil {
-		if r := s.reply(p, "DOT", ""); r != "" {
-			said = r
-		}
+	if r := s.ask(p, "DOT", ""); r != "" {
+		said = r
 	}
 	if strings.HasPrefix(said, "2") || strings.HasPrefix(said, "\x00accept") {
 		s.mu.Lock()

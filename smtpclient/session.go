@@ -3,8 +3,6 @@ package smtpclient
 import (
 	"bufio"
 	"context"
-	"errors"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -15,8 +13,6 @@ const (
 	// firstAnswer bounds the first answer on a connection that was used
 	// before: a line that died silently shows in no other way.
 	firstAnswer = 10 * time.Second
-	// deadlineSlack is how much too early a deadline may come.
-	deadlineSlack = 5 * time.Millisecond
 	// goodbye bounds QUIT, and afterClose the server's own closing after it.
 	goodbye    = time.Second
 	afterClose = 100 * time.Millisecond
@@ -26,8 +22,8 @@ const (
 // it at a time; only wire.cut and wire.interrupt may come from others.
 type session struct {
 	wire  *wire
-	r     *bufio.Reader // net/smtp's own, over TLS if there is TLS
-	w     *bufio.Writer
+	r     *bufio.Reader // over net/smtp's own, which is over TLS if there is TLS
+	w     *bufio.Writer // net/smtp's own
 	reply replyReader
 	hide  secrets
 
@@ -37,12 +33,8 @@ type session struct {
 	dataTimeout          time.Duration
 	interrupt            func() // wire.interrupt, bound once
 
-	armed struct { // what arm has set; d is 0 when another deadline may stand
-		d   time.Duration
-		end time.Time
-	}
-
 	used     bool        // was idle in the pool since it was opened
+	look     bool        // and nothing was sent since: look before sending
 	silent   bool        // no answer came since it was taken out of the pool
 	dirty    bool        // the server may hold a transaction: RSET comes first
 	mails    int         // MAIL commands
@@ -57,7 +49,7 @@ type session struct {
 func newSession(s *setup) *session {
 	now := time.Now()
 	return &session{
-		wire: s.wire, r: s.client.Text.R, w: s.client.Text.W, hide: s.hide,
+		wire: s.wire, r: bufio.NewReader(ear{s.client.Text.R, s.wire}), w: s.client.Text.W, hide: s.hide,
 		eightBit: s.offers("8BITMIME"), pipelining: s.offers("PIPELINING"), maxSize: messageLimit(s.size()),
 		commandTimeout: s.cfg.CommandTimeout, dataTimeout: s.cfg.DataTimeout,
 		interrupt: s.wire.interrupt, born: now, idleSince: now,
@@ -79,20 +71,9 @@ type failure struct {
 	orphan   bool // DATA was taken although a recipient was refused: batches should leave it out
 }
 
-// arm sets the deadline for what comes next; 0 is none. A deadline erases an
-// interruption, so the context is looked at afterwards. An interruption that
-// comes later sets its own deadline. Setting one costs more than looking at the
-// clock, so one that is as good as new stays.
+// arm sets the limit for what comes next; 0 is none.
 func (s *session) arm(ctx context.Context, d time.Duration) {
-	var t time.Time
-	if d > 0 {
-		t = time.Now().Add(d)
-	}
-	if d > 0 && d == s.armed.d && t.Sub(s.armed.end) < deadlineSlack {
-		return
-	}
-	s.armed.d, s.armed.end = d, t
-	s.wire.SetDeadline(t)
+	s.wire.arm(d)
 	if ctx.Err() != nil {
 		s.wire.interrupt()
 	}
@@ -129,13 +110,43 @@ func (s *session) cut(why closing) {
 // cutByOther is for a goroutine that does not use the session.
 func (s *session) cutByOther() { s.wire.cut() }
 
-// roundTrip sends what is in the buffer and reads one reply.
-func (s *session) roundTrip(ctx context.Context) error {
-	s.arm(ctx, s.timeout())
+// begin makes what is written next a request, which ask sends. The answer must
+// be there within d. With look, the server must not have said anything yet.
+func (s *session) begin(ctx context.Context, d time.Duration, look bool) {
+	s.arm(ctx, d)
+	s.wire.hold(look, s.r.Buffered() > 0)
+}
+
+// ask sends the request and reads one reply. Where the server has spoken first,
+// the request stays unsent and the reply is what it said.
+func (s *session) ask() error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}
 	return s.answer()
+}
+
+// roundTrip sends the command in the buffer and reads its answer.
+func (s *session) roundTrip(ctx context.Context) error {
+	s.begin(ctx, s.timeout(), s.look)
+	return s.askFirst()
+}
+
+// askFirst is ask for a command, or the first of a batch.
+func (s *session) askFirst() error {
+	first := s.look
+	s.look = false
+	err := s.ask()
+	switch {
+	case !s.wire.unsent():
+		return err
+	case first:
+		return errStale
+	case err == nil && s.reply.class() >= 4: // as good as an answer, and the last
+		s.spoil(closedFailed)
+		return nil
+	}
+	return errTalks
 }
 
 func (s *session) answer() error {
@@ -153,32 +164,14 @@ func (s *session) timeout() time.Duration {
 	return s.commandTimeout
 }
 
-// readWithin sets the read deadline alone.
-func (s *session) readWithin(d time.Duration) {
-	s.armed.d = 0
-	s.wire.SetReadDeadline(time.Now().Add(d))
-}
-
-// quiet reports whether the server has said nothing that was not asked for. The
-// deadline must not have passed, and must be set again afterwards.
-func (s *session) quiet() bool {
-	if s.r.Buffered() > 0 {
-		return false
-	}
-	if s.wire.raw == nil {
-		s.readWithin(glance)
-	}
-	s.wire.look = true
-	_, err := s.r.Peek(1)
-	s.wire.look = false
-	return errors.Is(err, os.ErrDeadlineExceeded)
-}
-
 // lost is a failure of the line, or a reply that makes no sense, before the
 // message was sent.
 func (s *session) lost(ctx context.Context, op string, err error) *failure {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		s.spoil(closedCut)
+	case err == errStale:
+		s.spoil(closedStale)
 	}
 	s.cut(closedFailed)
 	switch {
@@ -212,25 +205,15 @@ func (s *session) refused(op string) *failure {
 	return f
 }
 
-// wake makes sure that a session out of the pool is alive and without a
-// transaction.
+// wake prepares a session out of the pool: its first request finds out whether
+// it is alive, and is RSET if the server may hold a transaction.
 func (s *session) wake(ctx context.Context) *failure {
-	s.silent = s.used
-	if !s.used {
-		return nil
-	}
-	s.arm(ctx, s.timeout())
-	if !s.quiet() {
-		s.spoil(closedStale)
-		return s.lost(ctx, "smtp", errTalks)
-	}
-	if !s.dirty {
+	s.silent, s.look = s.used, s.used
+	if !s.used || !s.dirty {
 		return nil
 	}
 	return s.reset(ctx)
 }
-
-var errTalks = errors.New("connection was closed while idle")
 
 // reset is the RSET that an earlier refusal made necessary.
 func (s *session) reset(ctx context.Context) *failure {
@@ -268,12 +251,12 @@ func (s *session) noop(ctx context.Context) *failure {
 // nothing to anyone; it reports whether there was one.
 func (s *session) quit() (ok bool) {
 	defer s.wire.Close()
-	s.wire.SetDeadline(time.Now().Add(goodbye))
+	s.wire.until(time.Now().Add(goodbye))
 	s.w.WriteString("QUIT\r\n")
 	if s.w.Flush() != nil || s.reply.read(s.r) != nil {
 		return false
 	}
-	s.wire.SetReadDeadline(time.Now().Add(afterClose))
+	s.wire.until(time.Now().Add(afterClose))
 	s.r.ReadByte() // the end: now the server does not count the connection any more
 	return true
 }

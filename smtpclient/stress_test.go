@@ -77,8 +77,8 @@ func (t *trip) Close() error {
 	return nil
 }
 
-// unruly lets the hall's limit change and connections die everywhere.
-func (h *hall) unruly(p *peer, stage, arg string) string {
+// unruly lets connections die everywhere.
+func unruly(_ *peer, stage, _ string) string {
 	switch r := rand.IntN(300); {
 	case r < 2:
 		return hangUp
@@ -88,7 +88,16 @@ func (h *hall) unruly(p *peer, stage, arg string) string {
 		return "421 closing"
 	case r == 4 && stage == "RCPT":
 		return "450 later"
-	case r < 60 && stage == "CONNECT" && h.limited:
+	}
+	return ""
+}
+
+// unruly also lets the hall's limit change.
+func (h *hall) unruly(p *peer, stage, arg string) string {
+	if said := unruly(p, stage, arg); said != "" {
+		return said
+	}
+	if stage == "CONNECT" && h.limited && rand.IntN(5) == 0 {
 		h.set(3 + rand.IntN(8))
 	}
 	return h.greet(p, stage, arg)
@@ -122,7 +131,7 @@ func TestThePoolUnderStress(t *testing.T) {
 }
 
 func stress(t *testing.T, limited bool) {
-	const senders, each, maxConns = 32, 25, 8
+	const maxConns = 8
 	h := newHall(t, 1000)
 	if limited {
 		h.limited, h.limit = true, 5
@@ -135,6 +144,39 @@ func stress(t *testing.T, limited bool) {
 		cfg.Addr, cfg.TLS, cfg.Username, cfg.Password, cfg.DialContext = l.addr, Plaintext, "", "", l.dial
 		cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.MaxConnIdleTime = maxConns, 7, 20*time.Millisecond
 	})
+	h.compare(t, c, c.rush(t))
+	if _, _, most := h.connections(); most > maxConns || l.most.Load() > maxConns || !limited && most < maxConns {
+		t.Errorf("the server counted %d connections at one time, the client held %d, MaxConns is %d", most, l.most.Load(), maxConns)
+	}
+	if limited != (len(h.refusals()) > 0) || c.Stats().Redials == 0 || l.held.Load() != 0 {
+		t.Errorf("%d refusals, %d sockets left, %+v", len(h.refusals()), l.held.Load(), c.Stats())
+	}
+}
+
+// The same on bare sockets, where looking, sending and waiting are one step; a
+// lobby would stand in between.
+func TestSocketsUnderStress(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for _, mode := range []PipelineMode{PipelineNever, PipelineForce} {
+			t.Run(fmt.Sprintf("TLS %v, %v", secure, mode), func(t *testing.T) {
+				s := newScript(t)
+				s.reply, s.wrapper = unruly, secure
+				c := s.client(t, s.onSocket, func(cfg *Config) {
+					cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.MaxConnIdleTime, cfg.Pipelining = 8, 7, 20*time.Millisecond, mode
+				})
+				s.compare(t, c, c.rush(t))
+				if c.Stats().Redials == 0 {
+					t.Errorf("no connection died: %+v", c.Stats())
+				}
+			})
+		}
+	}
+}
+
+// rush has many senders send a few mails each, shuts the client down, and
+// returns what Send said of each mail.
+func (c *Client) rush(t *testing.T) []error {
+	const senders, each = 32, 25
 	stop := make(chan struct{})
 	var watcher, crew sync.WaitGroup
 	watcher.Go(func() { c.watchStats(t, stop) })
@@ -161,13 +203,7 @@ func stress(t *testing.T, limited bool) {
 	}
 	close(stop)
 	watcher.Wait()
-	h.compare(t, c, said)
-	if _, _, most := h.connections(); most > maxConns || l.most.Load() > maxConns || !limited && most < maxConns {
-		t.Errorf("the server counted %d connections at one time, the client held %d, MaxConns is %d", most, l.most.Load(), maxConns)
-	}
-	if limited != (len(h.refusals()) > 0) || c.Stats().Redials == 0 || l.held.Load() != 0 {
-		t.Errorf("%d refusals, %d sockets left, %+v", len(h.refusals()), l.held.Load(), c.Stats())
-	}
+	return said
 }
 
 func parcel(n int) string { return fmt.Sprintf("Subject: %d\r\n\r\nHello.\r\n", n) }

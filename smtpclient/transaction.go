@@ -147,14 +147,8 @@ func (s *session) data(ctx context.Context, m *mail) (Reply, *failure) {
 	if f := s.sound(ctx, b, nil); f != nil {
 		return Reply{}, f
 	}
-	if f := s.beforeDot(ctx); f != nil {
-		return Reply{}, f
-	}
-	// From here on the message may have been accepted.
+	s.begin(ctx, s.dataTimeout, true)
 	s.w.Write(last)
-	if err := s.w.Flush(); err != nil {
-		return Reply{}, s.dotFailed(ctx, err)
-	}
 	return s.verdict(ctx)
 }
 
@@ -225,35 +219,18 @@ func (s *session) bodyFailed(ctx context.Context, err error) *failure {
 
 // lastWords reads a refusal that may be waiting, or nil.
 func (s *session) lastWords() *seserrors.Error {
-	s.readWithin(whyCut)
+	s.wire.until(time.Now().Add(whyCut))
 	if s.reply.read(s.r) != nil || s.reply.class() < 4 {
 		return nil
 	}
 	return s.reply.refusal("smtp DATA", s.hide)
 }
 
-// beforeDot is the last look before the message may be accepted: the context is
-// alive and the server has said nothing yet. An answer to half a message is no
-// answer to the whole.
-func (s *session) beforeDot(ctx context.Context) *failure {
-	s.arm(ctx, chunkTimeout)
-	if !s.quiet() {
-		return s.early(ctx)
-	}
-	if s.wire.raw == nil {
-		s.arm(ctx, chunkTimeout)
-	}
-	if ctx.Err() != nil {
-		s.cut(closedCut)
-		return &failure{err: canceled(ctx, "smtp DATA")}
-	}
-	return nil
-}
-
-func (s *session) early(ctx context.Context) *failure {
+// early is the failure when the end of the message was not sent, because the
+// context ended or because the server spoke first. An answer to half a message
+// is no answer to the whole.
+func (s *session) early(ctx context.Context, err error) *failure {
 	defer s.cut(closedCut)
-	s.readWithin(whyCut)
-	err := s.reply.read(s.r)
 	switch {
 	case ctx.Err() != nil:
 		return &failure{err: canceled(ctx, "smtp DATA")}
@@ -285,14 +262,20 @@ func (s *session) dotFailed(ctx context.Context, err error) *failure {
 	return s.doubt(ctx, err)
 }
 
-// verdict reads the answer to the message.
+// verdict sends the end of the message and reads the answer to it.
 func (s *session) verdict(ctx context.Context) (Reply, *failure) {
-	s.arm(ctx, s.dataTimeout)
-	err := s.answer()
+	err := s.ask()
+	if s.wire.unsent() {
+		return Reply{}, s.early(ctx, err)
+	}
+	// From here on the message may have been accepted.
+	failed, ok := errors.AsType[*writeError](err)
 	if err != nil && ctx.Err() != nil {
 		err = s.readOn(err)
 	}
 	switch {
+	case ok:
+		return Reply{}, s.dotFailed(ctx, failed.err)
 	case err != nil:
 		return Reply{}, s.doubt(ctx, err)
 	case s.reply.class() == 2:
@@ -310,9 +293,8 @@ func (s *session) verdict(ctx context.Context) (Reply, *failure) {
 // The interruption may still be on its way and strike again.
 func (s *session) readOn(err error) error {
 	end := time.Now().Add(lateReply)
-	s.armed.d = 0
 	for errors.Is(err, os.ErrDeadlineExceeded) && !s.shutdown.Load() && time.Now().Before(end) {
-		s.wire.SetReadDeadline(end)
+		s.wire.until(end)
 		err = s.reply.resume(s.r)
 	}
 	return err

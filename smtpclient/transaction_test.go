@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -417,4 +418,61 @@ func TestPingProvesTheSettings(t *testing.T) {
 			t.Error("a refusal was ignored")
 		}
 	})
+}
+
+// brokenLine cannot write the end of a message, which the server answers all
+// the same.
+type brokenLine struct {
+	net.Conn
+	answer string
+	rest   []byte
+}
+
+func (b *brokenLine) Write(p []byte) (int, error) {
+	if bytes.HasSuffix(p, []byte("\r\n.\r\n")) {
+		b.rest = []byte(b.answer)
+		return len(p) / 2, syscall.EPIPE
+	}
+	return b.Conn.Write(p)
+}
+
+func (b *brokenLine) Read(p []byte) (int, error) {
+	if len(b.rest) > 0 {
+		n := copy(p, b.rest)
+		b.rest = b.rest[n:]
+		return n, nil
+	}
+	return b.Conn.Read(p)
+}
+
+func TestOnlyARefusalTakesTheDoubtFromAnEndThatCouldNotBeWritten(t *testing.T) {
+	for _, row := range []struct {
+		answer string
+		class  seserrors.Class
+		reason seserrors.Reason
+		maybe  bool
+	}{
+		{"552 Message is too long.\r\n", seserrors.Rejected, seserrors.MessageTooLong, false},
+		{"250 Ok\r\n", seserrors.Unavailable, seserrors.ResponseLost, true},
+		{"", seserrors.Unavailable, seserrors.ResponseLost, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			c := s.client(t, func(cfg *Config) {
+				cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", Plaintext, "", ""
+				cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					conn, err := s.dial(ctx, network, addr)
+					return &brokenLine{Conn: conn, answer: row.answer}, err
+				}
+			})
+			_, err := c.post(t.Context())
+			e := want(t, err, row.class, row.reason, row.maybe)
+			if row.maybe && !errors.Is(e, syscall.EPIPE) {
+				t.Errorf("%v does not say why", err)
+			}
+			if st := c.Stats(); st.Open != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
 }

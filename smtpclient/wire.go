@@ -2,52 +2,132 @@ package smtpclient
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// setupBudget bounds what a server may send until the session is set up: the
-// replies that net/smtp reads without a limit of its own, and the handshake.
-const setupBudget = 256 << 10
+const (
+	// setupBudget bounds what a server may send until the session is set up: the
+	// replies that net/smtp reads without a limit of its own, and the handshake.
+	setupBudget = 256 << 10
 
-// glance is how long a look for unread octets takes on a connection that
-// cannot be asked without waiting.
-const glance = 100 * time.Microsecond
+	// glance is how long a look for unread octets takes on a connection that
+	// cannot be asked without waiting.
+	glance = 100 * time.Microsecond
+
+	// horizon bounds how far ahead a deadline is set on a socket. One that comes
+	// before the limit is moved on.
+	horizon = 10 * time.Second
+
+	// keepHeld is the largest buffer for requests that a connection keeps.
+	keepHeld = lastWrite + 1<<10
+)
 
 var errBudget = errors.New("server sends without end")
 
 // past is a deadline that has gone by, whatever the clock says.
 var past = time.Unix(1, 0)
 
-// A wire is the connection as it was dialled, below TLS. Only one goroutine
-// reads it; deadlines and cut may come from any.
+// A wire is the connection as it was dialled, below TLS. One goroutine uses it;
+// interrupt and cut may come from any.
+//
+// A request is held back by Write until Read is asked for the answer. Read sends
+// it only if the server has not said anything before, so an answer cannot be
+// taken for one to a request that came after it, and what was not sent is known
+// not to have been sent. On a socket, looking, sending and waiting are one step:
+// the look misses nothing that arrives before the waiting begins, and no read is
+// tried when there cannot be an answer yet.
 type wire struct {
 	net.Conn
-	raw     syscall.RawConn // nil if the connection has none
-	peekFD  func(fd uintptr) bool
-	pending bool // what peekFD saw
+	raw    syscall.RawConn       // to look with; nil if the connection has none
+	socket bool                  // Conn is what raw stands for, with nothing in between
+	peekFD func(fd uintptr) bool // w.peek, bound once
+	talkFD func(fd uintptr) bool // w.talk, bound once
+
+	holding bool   // Write holds back what it gets
+	held    []byte // the request, until it is sent
+	look    bool   // look for octets from the server before sending
+	heard   bool   // the server has said something since hold
+	hurried bool   // the limit is a moment, because it has
+	saw     bool   // what peekFD or talkFD saw: something to read
+
+	conversation // of talkFD
+
+	patience time.Duration // what arm was told
+	limit    time.Time     // when reading and writing must end; zero: never
+	set      time.Time     // the deadline of the socket, no later than limit; zero: not ours
+	struck   atomic.Bool   // interrupted
 
 	early  []byte // read before the greeting was asked for
 	budget int64  // octets that may still come during set-up; negative: no limit
-	heard  bool   // anything came at all
+	began  bool   // anything came at all
 	first  byte   // and began with this
-	look   bool   // Read must not wait
+}
+
+// A conversation is what talkFD is to do, and has done, with a socket.
+type conversation struct {
+	in   []byte // to read into
+	n    int    // octets read
+	rest []byte // of the request, that could not be written at once
+	err  error  // of reading or writing
+	sent bool
 }
 
 func newWire(conn net.Conn) *wire {
 	w := &wire{Conn: conn, budget: setupBudget}
+	w.peekFD, w.talkFD = w.peek, w.talk
 	if sc, ok := conn.(syscall.Conn); ok && canPeek {
 		if raw, err := sc.SyscallConn(); err == nil {
 			w.raw = raw
-			w.peekFD = func(fd uintptr) bool {
-				w.pending = peek(fd)
-				return true
-			}
 		}
 	}
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		w.socket = w.raw != nil
+	}
 	return w
+}
+
+// hold has Write keep what comes until the answer to it is read. heard says that
+// octets from the server are there already.
+func (w *wire) hold(look, heard bool) {
+	w.holding, w.look, w.heard, w.hurried = true, look, heard, false
+}
+
+// unsent reports whether a request is still held back: the server spoke first,
+// or the wire was interrupted.
+func (w *wire) unsent() bool { return len(w.held) > 0 }
+
+func (w *wire) Write(p []byte) (int, error) {
+	if w.holding || w.unsent() {
+		w.held = append(w.held, p...)
+		return len(p), nil
+	}
+	return w.write(p)
+}
+
+func (w *wire) write(p []byte) (int, error) {
+	for done := 0; ; {
+		n, err := w.Conn.Write(p[done:])
+		done += n
+		if err == nil || !w.premature(err) {
+			return done, err
+		}
+	}
+}
+
+// release lets the request go: from now on it may have been sent.
+func (w *wire) release() []byte {
+	p := w.held
+	w.holding, w.held = false, w.held[:0]
+	if cap(p) > keepHeld {
+		w.held = nil
+	}
+	return p
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -56,12 +136,12 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.early = w.early[n:]
 		return n, nil
 	}
-	if w.look && w.raw != nil && !w.waiting() {
-		return 0, os.ErrDeadlineExceeded
+	n, err := w.read(p)
+	for n == 0 && err != nil && w.premature(err) {
+		n, err = w.read(p)
 	}
-	n, err := w.Conn.Read(p)
-	if n > 0 && !w.heard {
-		w.heard, w.first = true, p[0]
+	if n > 0 && !w.began {
+		w.began, w.first = true, p[0]
 	}
 	if w.budget >= 0 {
 		if w.budget -= int64(n); w.budget < 0 {
@@ -72,11 +152,167 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// waiting reports whether a read would find octets, or the end, at once. The
-// deadline must not have passed.
-func (w *wire) waiting() bool {
-	w.pending = false
-	return w.raw.Read(w.peekFD) == nil && w.pending
+// read sends what is held and reads.
+func (w *wire) read(p []byte) (int, error) {
+	switch {
+	case !w.unsent():
+		return w.Conn.Read(p)
+	case w.heard:
+		return w.hear(p)
+	case w.hurried: // what came meant nothing
+		w.hurried = false
+		w.arm(w.patience)
+	}
+	if w.socket {
+		return w.converse(p)
+	}
+	if w.look {
+		if n, err := w.glance(p); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+	}
+	if w.struck.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err := w.send(w.release()); err != nil {
+		return 0, err
+	}
+	return w.Conn.Read(p)
+}
+
+// hear reads although a request waits: the server was faster. It gets a moment
+// to finish what it says.
+func (w *wire) hear(p []byte) (int, error) {
+	if !w.hurried {
+		w.hurried = true
+		w.limit = time.Now().Add(whyCut)
+		w.set = w.limit
+		w.lay(w.limit)
+	}
+	return w.Conn.Read(p)
+}
+
+// glance reads what the server has said already. It returns
+// os.ErrDeadlineExceeded if that is nothing.
+func (w *wire) glance(p []byte) (int, error) {
+	if w.raw != nil {
+		w.saw = false
+		if err := w.raw.Read(w.peekFD); err != nil || !w.saw {
+			return 0, os.ErrDeadlineExceeded
+		}
+		return w.hear(p)
+	}
+	w.SetReadDeadline(time.Now().Add(glance))
+	n, err := w.Conn.Read(p)
+	w.lay(w.limit)
+	if n == 0 {
+		return 0, err
+	}
+	return n, nil
+}
+
+// send writes a request.
+func (w *wire) send(p []byte) error {
+	if _, err := w.write(p); err != nil {
+		return &writeError{err}
+	}
+	if w.patience > 0 { // the answer has all of it
+		w.arm(w.patience)
+	}
+	return nil
+}
+
+// converse is read on a socket.
+func (w *wire) converse(p []byte) (int, error) {
+	w.saw, w.conversation = false, conversation{in: p}
+	err := w.raw.Read(w.talkFD)
+	c := w.conversation
+	w.conversation = conversation{}
+	switch {
+	case err != nil:
+		if op, ok := err.(*net.OpError); ok {
+			op.Op = "read"
+		}
+		return 0, err
+	case w.saw:
+		return w.hear(p)
+	case len(c.rest) == 0:
+		return c.n, c.err
+	case c.err != nil:
+		return 0, &writeError{c.err}
+	}
+	if err := w.send(c.rest); err != nil {
+		return 0, err
+	}
+	return w.Conn.Read(p)
+}
+
+// opError is err as Conn would return it.
+func (w *wire) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: w.LocalAddr().Network(), Source: w.LocalAddr(), Addr: w.RemoteAddr(), Err: os.NewSyscallError(op, err)}
+}
+
+// A writeError is the failure of a request that comes to light when its answer
+// is read. It is temporary, so that crypto/tls reads on afterwards.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string   { return e.err.Error() }
+func (e *writeError) Unwrap() error   { return e.err }
+func (e *writeError) Timeout() bool   { return false }
+func (e *writeError) Temporary() bool { return true }
+
+// arm sets the limit for what comes next; 0 is none. On a socket the deadline
+// often stays, which is cheaper: premature moves it on when it strikes.
+func (w *wire) arm(d time.Duration) {
+	w.patience, w.limit = d, time.Time{}
+	if d > 0 {
+		w.limit = time.Now().Add(d)
+	}
+	switch {
+	case !w.socket:
+		w.lay(w.limit)
+	case w.set.IsZero(), d > 0 && w.limit.Before(w.set):
+		w.ahead(time.Now())
+	}
+}
+
+// ahead sets a deadline no later than limit.
+func (w *wire) ahead(now time.Time) {
+	w.set = now.Add(horizon)
+	if !w.limit.IsZero() && w.limit.Before(w.set) {
+		w.set = w.limit
+	}
+	w.lay(w.set)
+}
+
+// lay sets the deadline, and puts the interruption back that it may have
+// erased.
+func (w *wire) lay(t time.Time) {
+	w.SetDeadline(t)
+	if w.struck.Load() {
+		w.SetDeadline(past)
+	}
+}
+
+// premature reports whether err is a deadline that came before the limit, and
+// moves it on.
+func (w *wire) premature(err error) bool {
+	if !w.socket || w.set.IsZero() || w.struck.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	now := time.Now()
+	if !w.limit.IsZero() && !now.Before(w.limit) {
+		return false
+	}
+	w.ahead(now)
+	return true
+}
+
+// until sets the limit to t, also after an interruption.
+func (w *wire) until(t time.Time) {
+	w.struck.Store(false)
+	w.limit, w.set = t, t
+	w.SetDeadline(t)
 }
 
 // await waits for the first octets and keeps them for the next Read.
@@ -91,8 +327,11 @@ func (w *wire) await() error {
 }
 
 // interrupt ends every read and write under way and every later one, until a
-// new deadline is set.
-func (w *wire) interrupt() { w.SetDeadline(past) }
+// new limit is set.
+func (w *wire) interrupt() {
+	w.struck.Store(true)
+	w.SetDeadline(past)
+}
 
 // cut ends the TCP connection without an orderly end: the server must not take
 // what it has so far for a whole message. Closing a tls.Conn or a textproto.Conn
@@ -110,4 +349,19 @@ func (w *wire) cut() {
 		c = under.NetConn()
 	}
 	w.Conn.Close()
+}
+
+// An ear tells the wire that the session has got something to hear. Between the
+// two, TLS may read records that mean nothing to the session.
+type ear struct {
+	r    io.Reader
+	wire *wire
+}
+
+func (e ear) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if n > 0 {
+		e.wire.heard = true
+	}
+	return n, err
 }

@@ -1,0 +1,218 @@
+package smtpclient
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// wires returns both ends of a TCP connection, the first as a wire that has sent
+// and received before.
+func wires(t *testing.T) (*wire, *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close(); server.Close() })
+	w := newWire(client)
+	if !w.socket {
+		t.Skip("sockets are read in the ordinary way here")
+	}
+	w.budget = -1
+	w.arm(time.Minute)
+	w.converseOnce(t, server, "hello", "hi")
+	return w, server.(*net.TCPConn)
+}
+
+// converseOnce sends a request and gets the answer.
+func (w *wire) converseOnce(t *testing.T, server net.Conn, ask, answer string) {
+	t.Helper()
+	w.hold(true, false)
+	io.WriteString(w, ask)
+	go func() {
+		io.ReadFull(server, make([]byte, len(ask)))
+		io.WriteString(server, answer)
+	}()
+	w.want(t, answer)
+}
+
+// want reads once.
+func (w *wire) want(t *testing.T, text string) {
+	t.Helper()
+	buf := make([]byte, 4096)
+	if n, err := w.Read(buf); err != nil || string(buf[:n]) != text {
+		t.Fatalf("read %q, %v, want %q", buf[:n], err, text)
+	}
+}
+
+// arrived waits until something can be read, without reading it.
+func (w *wire) arrived() {
+	for w.saw = false; !w.saw; runtime.Gosched() {
+		w.raw.Read(w.peekFD)
+	}
+}
+
+func TestARequestIsNotSentWhenTheServerHasSpoken(t *testing.T) {
+	w, server := wires(t)
+	io.WriteString(server, "250 early")
+	w.arrived()
+	w.hold(true, false)
+	io.WriteString(w, "dot")
+	w.want(t, "250 early")
+	if !w.unsent() {
+		t.Error("the request was sent")
+	}
+	w.cut()
+	if got, _ := io.ReadAll(server); len(got) != 0 {
+		t.Errorf("the server got %q", got)
+	}
+}
+
+func TestARequestIsNotSentBehindHalfAReply(t *testing.T) {
+	w, server := wires(t)
+	r := bufio.NewReader(ear{w, w})
+	io.WriteString(server, "250-ear")
+	w.arrived()
+	w.hold(true, false)
+	io.WriteString(w, "dot")
+	if half, err := r.Peek(7); err != nil || string(half) != "250-ear" {
+		t.Fatalf("%q, %v", half, err)
+	}
+	// The rest of the reply comes later; until then the server is quiet.
+	go io.WriteString(server, "ly\r\n")
+	if line, err := r.ReadString('\n'); err != nil || line != "250-early\r\n" || !w.unsent() {
+		t.Errorf("%q, %v, unsent %v", line, err, w.unsent())
+	}
+}
+
+func TestARequestIsSentWhenWhatCameMeantNothing(t *testing.T) {
+	w, server := wires(t)
+	io.WriteString(server, "ticket") // which only TLS gets to see
+	w.arrived()
+	w.arm(time.Hour)
+	w.hold(true, false)
+	io.WriteString(w, "dot")
+	w.want(t, "ticket")
+	if !w.unsent() || time.Until(w.limit) > time.Minute {
+		t.Fatalf("unsent %v, limit in %v", w.unsent(), time.Until(w.limit))
+	}
+	go func() {
+		io.ReadFull(server, make([]byte, 3))
+		io.WriteString(server, "250 Ok")
+	}()
+	w.want(t, "250 Ok")
+	if w.unsent() || time.Until(w.limit) < time.Minute {
+		t.Errorf("unsent %v, limit in %v", w.unsent(), time.Until(w.limit))
+	}
+}
+
+func TestARequestThatTheSocketDoesNotTakeAtOnceIsSentWhole(t *testing.T) {
+	w, server := wires(t)
+	request := bytes.Repeat([]byte("RCPT TO:<someone@example.com>\r\n"), 1<<18) // 8 MB, more than the buffers of both ends
+	w.hold(true, false)
+	w.Write(request)
+	got := make(chan []byte, 1)
+	go func() {
+		p := make([]byte, len(request))
+		io.ReadFull(server, p)
+		got <- p
+		io.WriteString(server, "250 Ok")
+	}()
+	w.want(t, "250 Ok")
+	if !bytes.Equal(<-got, request) {
+		t.Error("the server got something else")
+	}
+	if cap(w.held) > keepHeld {
+		t.Errorf("%d octets are kept", cap(w.held))
+	}
+}
+
+func TestADeadlineBeforeTheLimitGoesUnnoticed(t *testing.T) {
+	w, server := wires(t)
+	early := func() {
+		w.set = time.Now()
+		w.SetDeadline(past)
+	}
+	early()
+	w.converseOnce(t, server, "request", "answer") // before it was sent
+	w.hold(false, false)
+	io.WriteString(w, "request")
+	go func() {
+		io.ReadFull(server, make([]byte, 7))
+		early() // while the answer is waited for
+		io.WriteString(server, "answer")
+	}()
+	w.want(t, "answer")
+	early()
+	if n, err := w.Write([]byte("body")); n != 4 || err != nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+}
+
+func TestTheLimitEndsAWait(t *testing.T) {
+	w, server := wires(t)
+	w.arm(time.Nanosecond)
+	w.hold(false, false)
+	io.WriteString(w, "request")
+	n, err := w.Read(make([]byte, 10))
+	if n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d, %v", n, err)
+	}
+	server.Close()
+}
+
+func TestAnInterruptionComesBeforeTheRequest(t *testing.T) {
+	socket, server := wires(t)
+	client, peer := newPipe()
+	defer client.Close()
+	for w, server := range map[*wire]net.Conn{socket: server, newWire(client): peer} {
+		w.budget = -1
+		w.hold(true, false)
+		io.WriteString(w, "dot")
+		w.interrupt()
+		w.arm(time.Second) // sets a deadline, but does not undo it
+		if n, err := w.Read(make([]byte, 10)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !w.unsent() {
+			t.Errorf("socket %v: %d, %v, unsent %v", w.socket, n, err, w.unsent())
+		}
+		w.cut()
+		if got, _ := io.ReadAll(server); len(got) != 0 {
+			t.Errorf("the server got %q", got)
+		}
+	}
+}
+
+func TestAWriteErrorDoesNotEndReading(t *testing.T) {
+	w, server := wires(t)
+	server.SetLinger(0)
+	server.Close()
+	w.arrived()
+	w.hold(false, false)
+	io.WriteString(w, "request")
+	_, err := w.Read(make([]byte, 10))
+	failed, ok := errors.AsType[*writeError](err)
+	if !ok || w.unsent() {
+		t.Fatalf("%v, unsent %v", err, w.unsent())
+	}
+	if op, ok := errors.AsType[*net.OpError](failed.err); !ok || op.Op != "write" || op.Addr == nil {
+		t.Errorf("%#v", failed.err)
+	}
+	if ne, ok := err.(net.Error); !ok || !ne.Temporary() {
+		t.Error("crypto/tls would not read on")
+	}
+}
