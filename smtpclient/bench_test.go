@@ -159,15 +159,29 @@ func BenchmarkTakeAndGiveBack(b *testing.B) {
 	})
 }
 
+// BenchmarkBody takes in a message as it should be, one whose lines differ in
+// length, and two that are rough: the worst must not cost many times more.
 func BenchmarkBody(b *testing.B) {
-	msg := benchMessage(1 << 20)
-	b.SetBytes(int64(len(msg)))
-	b.ReportAllocs()
-	for b.Loop() {
-		body := newBody(context.Background(), discard{}, maxMessage, false)
-		body.write(msg)
-		body.end()
-		body.free()
+	const size = 1 << 20
+	for _, row := range []struct {
+		name string
+		msg  []byte
+	}{
+		{"equal lines", benchMessage(size)},
+		{"text", bytes.Repeat([]byte("Dear reader,\r\n\r\nthis is a letter with some lines of which none is as\r\nlong as the one before.\r\n"), size/100)},
+		{"bare LF", bytes.ReplaceAll(benchMessage(size), crlf, crlf[1:])},
+		{"bare CR", bytes.Repeat([]byte("a\rb\r\n"), size/5)},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			b.SetBytes(int64(len(row.msg)))
+			b.ReportAllocs()
+			for b.Loop() {
+				body := newBody(context.Background(), discard{}, maxMessage, false)
+				body.write(row.msg)
+				body.end()
+				body.free()
+			}
+		})
 	}
 }
 

@@ -56,6 +56,7 @@ type body struct {
 	cr      bool // a CR came that is not written yet: is there an LF behind it?
 	ascii   bool // the server takes no octet over 0x7f
 	last    bool // the part of a write that is being taken in is its last
+	rough   bool // the part has bare CRs or LFs: look closely at all of it
 	err     error
 	refused *seserrors.Error // err, if it is about the message itself
 }
@@ -84,7 +85,7 @@ func (b *body) write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 && b.err == nil {
 		part := p[:min(len(p), direct)]
-		b.last = len(part) == len(p)
+		b.last, b.rough = len(part) == len(p), false
 		b.check(part)
 		for len(part) > 0 && b.err == nil {
 			part = part[b.step(part):]
@@ -129,22 +130,28 @@ func (b *body) step(p []byte) int {
 // or LF, a CR at the end of p, or a line that needs a dot. It keeps count of
 // the lines.
 //
-// Nearly all lines end in CRLF and hold no other CR. One search a line finds
-// the ends, and that there are as many CRs as lines proves the rest.
+// Nearly all lines end in CRLF and hold no other CR or LF, and most are as long
+// as the one before. So the end of a line is looked for where it would be then,
+// or else searched, and that there are as many CRs and LFs as lines proves the
+// rest: counting is many times faster than searching.
 func (b *body) clean(p []byte) int {
-	i, lines, used := 0, 0, b.line
-	for {
-		lf := bytes.IndexByte(p[i:], '\n')
-		if lf < 1 || p[i+lf-1] != '\r' || used+lf-1 > maxLine {
-			break
-		}
-		i += lf + 1
-		lines, used = lines+1, 0
-		if i == len(p) || p[i] == '.' {
-			break
-		}
+	if b.rough {
+		return b.careful(p)
 	}
-	if lines == 0 || bytes.Count(p[:i], crlf[:1]) != lines {
+	i, lines, used, size := 0, 0, b.line, 0
+	for i < len(p) && (i == 0 || p[i] != '.') {
+		end := i + size
+		if end >= len(p) || p[end] != '\n' {
+			size = bytes.IndexByte(p[i:], '\n')
+			end = i + size
+		}
+		if size < 1 || p[end-1] != '\r' || used+size-1 > maxLine {
+			break
+		}
+		i, lines, used = end+1, lines+1, 0
+	}
+	if lines == 0 || bytes.Count(p[:i], crlf[:1]) != lines || bytes.Count(p[:i], crlf[1:]) != lines {
+		b.rough = true
 		return b.careful(p)
 	}
 	b.lines, b.line = b.lines+lines, 0

@@ -48,6 +48,9 @@ func TestBodyOnTheWire(t *testing.T) {
 		{"smuggling with CR", "a\r.\rMAIL FROM:<x@y>\r", "a\r\n..\r\nMAIL FROM:<x@y>\r\n"},
 		{"smuggling with LF . CRLF", "a\n.\r\nb", "a\r\n..\r\nb\r\n"},
 		{"smuggling with CR . CRLF", "a\r.\r\nb", "a\r\n..\r\nb\r\n"},
+		{"bare LF in one of equal lines", "abcdef\r\nab\ncdf\r\nabcdef\r\n", "abcdef\r\nab\r\ncdf\r\nabcdef\r\n"},
+		{"bare CR in one of equal lines", "abcdef\r\nab\rcdf\r\nabcdef\r\n", "abcdef\r\nab\r\ncdf\r\nabcdef\r\n"},
+		{"smuggling in equal lines", "abcdef\r\n\n.\ndef\r\n", "abcdef\r\n\r\n..\r\ndef\r\n"},
 		{"NUL stays", "a\x00b\r\n", "a\x00b\r\n"},
 		{"nothing but a dot", ".", "..\r\n"},
 	} {
