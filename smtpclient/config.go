@@ -157,10 +157,10 @@ type Config struct {
 	// 10 minutes.
 	DataTimeout time.Duration
 
-	// DialContext replaces net.Dialer, for a proxy or a test. What wraps a
-	// connection should pass on SyscallConn (syscall.Conn), or each message
-	// costs two looks of 100 µs, and SetLinger or NetConn, or the connection
-	// cannot be cut with a TCP reset.
+	// DialContext replaces net.Dialer, for a proxy or a test. A *net.TCPConn is
+	// served best. What wraps one should pass on SyscallConn (syscall.Conn), or
+	// each message costs two looks of 100 µs, and SetLinger or NetConn, or the
+	// connection cannot be cut with a TCP reset.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Pipelining defaults to PipelineAuto.
