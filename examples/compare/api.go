@@ -66,11 +66,10 @@ func sendGuarded(client *sesguard.Client, msg []byte) error {
 // apiSteady compares single sends, one after the other on each worker.
 func apiSteady(b *bench) error {
 	msg := rawMessage(2 << 10)
-	in := bareInput(msg)
 	plain := func(name string, httpClient func(n int) aws.HTTPClient) contender {
 		return contender{name, func(n int) (func(int) error, func(), error) {
 			client := b.sink.sdk(apiPlain, httpClient(n))
-			return func(int) error { return sendBare(client, in) }, func() {}, nil
+			return func(int) error { return sendBare(client, bareInput(msg)) }, func() {}, nil
 		}}
 	}
 	ours := contender{"sesguard", func(n int) (func(int) error, func(), error) {
