@@ -52,13 +52,14 @@ func (w *witness) attach(stack *middleware.Stack) error {
 
 // singleAttempt replaces the SDK's retry step by one that makes one attempt.
 // It keeps the step itself, because that also stores the clock offset that SES
-// reports and that the next attempt is signed with.
+// reports and that the next attempt is signed with. It needs no copy of the
+// request: nothing is sent again from it.
 func singleAttempt(stack *middleware.Stack) error {
 	old, ok := stack.Finalize.Get("Retry")
 	if !ok {
 		return nil
 	}
-	once := awsretry.NewAttemptMiddleware(aws.NopRetryer{}, smithyhttp.RequestCloner, func(a *awsretry.Attempt) {
+	once := awsretry.NewAttemptMiddleware(aws.NopRetryer{}, itself, func(a *awsretry.Attempt) {
 		if old, ok := old.(*awsretry.Attempt); ok {
 			a.LogAttempts = old.LogAttempts
 			a.OperationMeter = old.OperationMeter
@@ -71,6 +72,9 @@ func singleAttempt(stack *middleware.Stack) error {
 }
 
 func (*witness) ID() string { return witnessID }
+
+// itself is a RequestCloner for a request that is used once.
+func itself(request any) any { return request }
 
 // HandleDeserialize calls the HTTP client with a body that is counted, and
 // sealed when the client has returned.
