@@ -59,6 +59,7 @@ func HTTPClient(maxConns int) *http.Client {
 			MaxIdleConnsPerHost:   maxConns,
 			MaxConnsPerHost:       maxConns,
 			WriteBufferSize:       64 << 10, // a mail in few writes
+			DisableCompression:    true,     // an answer is a message id
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

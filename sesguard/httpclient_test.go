@@ -39,6 +39,9 @@ func TestBurstsOfSendersDialNoMoreThanTheirNumber(t *testing.T) {
 		if r.ProtoMajor != 1 {
 			t.Errorf("request over %s", r.Proto)
 		}
+		if r.Header.Get("Accept-Encoding") != "" {
+			t.Errorf("an answer may be packed: %v", r.Header)
+		}
 		io.Copy(io.Discard, r.Body)
 	}))
 	conns := counted(srv)
