@@ -5,6 +5,8 @@ package sesguard
 import (
 	"bytes"
 	"context"
+	"io"
+	"runtime"
 	"testing"
 )
 
@@ -47,5 +49,47 @@ func TestComposingAndSendingAllocatesLittle(t *testing.T) {
 	t.Logf("%v allocations", n)
 	if n > mostAllocated {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// allocatedBytes is what f allocates in all, when the pools are empty.
+func allocatedBytes(f func()) uint64 {
+	runtime.GC()
+	runtime.GC() // the first leaves what the pools held in reserve
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// All that is allocated on the way is more than what is held at any time.
+func TestA40MBMessageNeedsOneBufferOfAConnection(t *testing.T) {
+	const oneBuild, oneSend = 24 << 10, 128 << 10
+	held := make([]byte, 29<<20)
+	for name, a := range map[string]Attachment{
+		"held":     {Name: "file.bin", Content: held},
+		"streamed": {Name: "file.bin", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(held)), nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, m, ctx := smtpSink(t), textMessage(), context.Background()
+			send := func() {
+				if _, err := client.Send(ctx, m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			send() // connects
+			m.Attachments = []Attachment{a}
+			building := allocatedBytes(func() {
+				if _, err := m.WriteTo(io.Discard); err != nil {
+					t.Fatal(err)
+				}
+			})
+			sending := allocatedBytes(send)
+			t.Logf("%d octets to build it, %d to send it", building, sending)
+			if building > oneBuild || sending > oneSend {
+				t.Errorf("%d octets to build it, at most %d; %d to send it, at most %d", building, oneBuild, sending, oneSend)
+			}
+		})
 	}
 }
