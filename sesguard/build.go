@@ -127,8 +127,8 @@ type composer struct {
 	m     *Message
 	b     *built
 	media []string // of the attachments
-	id    string   // of the boundaries; empty until one is needed
-	level int
+	stem  [26]byte // of the boundaries
+	level int      // of the last multipart, three at most: the end of its boundary
 }
 
 // parts writes the rest of the header, and the body:
@@ -186,12 +186,12 @@ func (c *composer) readable() {
 
 // html writes the HTML, with the files that it shows.
 func (c *composer) html() {
-	id := ""
+	id := 0
 	for i := range c.m.Attachments {
 		if !c.inline(i) {
 			continue
 		}
-		if id == "" {
+		if id == 0 {
 			id = c.begin(`related; type="text/html"`)
 			c.next(id)
 			c.textPart("html", c.m.HTML)
@@ -199,26 +199,40 @@ func (c *composer) html() {
 		c.next(id)
 		c.attachment(i)
 	}
-	if id == "" {
+	if id == 0 {
 		c.textPart("html", c.m.HTML)
 		return
 	}
 	c.finish(id)
 }
 
-// begin starts a multipart and returns its boundary.
-func (c *composer) begin(kind string) string {
-	if c.id == "" {
-		c.id = c.seed()
+// begin starts a multipart and returns its level, by which the others know it.
+func (c *composer) begin(kind string) int {
+	if c.level == 0 {
+		c.stem = c.seed()
 	}
 	c.level++
-	id := c.id + strconv.Itoa(c.level)
-	c.add("Content-Type: multipart/", kind, ";\r\n boundary=\"", id, "\"\r\n")
-	return id
+	c.add("Content-Type: multipart/", kind, ";\r\n boundary=\"")
+	c.boundary(c.level)
+	c.add("\"\r\n")
+	return c.level
 }
 
-func (c *composer) next(id string)   { c.add("\r\n--", id, "\r\n") }
-func (c *composer) finish(id string) { c.add("\r\n--", id, "--\r\n") }
+func (c *composer) next(level int) {
+	c.add("\r\n--")
+	c.boundary(level)
+	c.end()
+}
+
+func (c *composer) finish(level int) {
+	c.add("\r\n--")
+	c.boundary(level)
+	c.add("--\r\n")
+}
+
+func (c *composer) boundary(level int) {
+	c.buf = append(append(c.buf, c.stem[:]...), byte('0'+level))
+}
 
 func (c *composer) add(list ...string) {
 	for _, s := range list {
@@ -231,7 +245,7 @@ func (c *composer) add(list ...string) {
 // makes sevenBit say no: so no part can hold a boundary, and the hash only
 // makes those of different messages differ. The hashed text stands in the
 // buffer for a moment, to spare an allocation.
-func (c *composer) seed() string {
+func (c *composer) seed() (stem [26]byte) {
 	n := len(c.buf)
 	c.add(c.m.Text, "\x00", c.m.HTML)
 	for _, a := range c.m.Attachments {
@@ -241,10 +255,9 @@ func (c *composer) seed() string {
 	}
 	sum := sha256.Sum256(c.buf)
 	c.buf = c.buf[:n]
-	var id [26]byte
-	copy(id[:], "=_")
-	hex.Encode(id[2:], sum[:12])
-	return string(id[:])
+	copy(stem[:], "=_")
+	hex.Encode(stem[2:], sum[:12])
+	return stem
 }
 
 // textPart writes a part of text, in 7bit if that is safe, otherwise in
