@@ -32,6 +32,8 @@ type built struct {
 	fixed []byte // everything but the files
 	files []file // where they go
 	size  int64  // of the message without streamed files
+
+	held openBuilt // what open returns if no file is streamed
 }
 
 // A file is an attachment to be encoded after fixed[:at]. Its lines begin with
@@ -51,7 +53,9 @@ func prepare(m *Message, now time.Time) (*built, error) {
 		return nil, v.err()
 	}
 	b := new(built)
-	h := v.envelope(m, b)
+	b.held.b = b
+	var few [4]mailbox // no need to allocate for the addresses of most mails
+	h := v.envelope(m, b, few[:0])
 	v.sesFields(m, b)
 	if m.Raw != nil {
 		if err := v.raw(m, b); err != nil {

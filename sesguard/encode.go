@@ -152,7 +152,7 @@ func encodeLines(dst, p []byte) []byte {
 }
 
 // An openBuilt is a built message whose streamed files are open. It serves one
-// WriteTo.
+// WriteTo, or any number at once if there are none.
 type openBuilt struct {
 	b       *built
 	readers []io.ReadCloser // one for each file, nil without streamed files
@@ -160,7 +160,7 @@ type openBuilt struct {
 
 // open opens the streamed files.
 func (b *built) open() (*openBuilt, error) {
-	o := &openBuilt{b: b}
+	o := &b.held
 	for i, f := range b.files {
 		if f.att.Open == nil {
 			continue
@@ -174,7 +174,7 @@ func (b *built) open() (*openBuilt, error) {
 			return nil, unreadable(f.att, err)
 		}
 		if o.readers == nil {
-			o.readers = make([]io.ReadCloser, len(b.files))
+			o = &openBuilt{b: b, readers: make([]io.ReadCloser, len(b.files))}
 		}
 		o.readers[i] = r
 	}

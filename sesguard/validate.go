@@ -3,6 +3,7 @@ package sesguard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -148,9 +149,10 @@ func (v *validator) mailboxes(dst []mailbox, field string, list []string) []mail
 // A heading is what the header says of the addresses.
 type heading struct{ from, to, cc, replyTo []mailbox }
 
-// envelope checks every address and sets those of b.
-func (v *validator) envelope(m *Message, b *built) heading {
-	all := make([]mailbox, 0, 1+len(m.To)+len(m.Cc)+len(m.Bcc)+len(m.ReplyTo))
+// envelope checks every address and sets those of b. The heading is in all, if
+// it has room for it.
+func (v *validator) envelope(m *Message, b *built, all []mailbox) heading {
+	all = slices.Grow(all, 1+len(m.To)+len(m.Cc)+len(m.Bcc)+len(m.ReplyTo))
 	all = append(all, v.mailbox("From", m.From))
 	to := v.mailboxes(all, "To", m.To)
 	cc := v.mailboxes(to, "Cc", m.Cc)
