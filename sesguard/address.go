@@ -64,7 +64,7 @@ type Address struct {
 // can make the reader see another address.
 //
 // Every address that ParseAddress takes is read alike by net/mail.
-// A plain ASCII address costs no allocation.
+// A plain ASCII address costs no allocation, also behind a plain ASCII name.
 func ParseAddress(s string) (Address, error) {
 	a, _, err := parseMailbox(s)
 	return a, err
@@ -154,7 +154,18 @@ func parseMailbox(s string) (Address, string, error) {
 	if f != nil {
 		return Address{}, "", f.in(s)
 	}
-	return a, a.bare(), nil
+	return a, a.bareIn(s), nil
+}
+
+// bareIn is bare, cut out of the text that a was read from if it stands there:
+// a quoted local part does not, since it ends with a quote.
+func (a Address) bareIn(s string) string {
+	s = strings.TrimSuffix(s, ">")
+	at := len(s) - len(a.Domain) - 1
+	if at >= 0 && s[at] == '@' && s[at+1:] == a.Domain && strings.HasSuffix(s[:at], a.Local) {
+		return s[at-len(a.Local):]
+	}
+	return a.bare()
 }
 
 // readMailbox reads every form, and finds the flaw.
@@ -165,7 +176,10 @@ func readMailbox(s string) (Address, *flaw) {
 	if !strings.ContainsAny(s, "<>") {
 		return readSpec(s, 0)
 	}
-	name, n, f := readPhrase(s)
+	name, n, f := plainPhrase(s)
+	if n < 0 {
+		name, n, f = readPhrase(s)
+	}
 	switch {
 	case f != nil:
 		return Address{}, f
@@ -289,6 +303,16 @@ func trickyLocal(s string) bool {
 	}
 	_, rest, found := strings.Cut(s, "=?")
 	return found && strings.Contains(rest, "?=")
+}
+
+// plainPhrase is readPhrase for a name that reads as it stands, which is cut out
+// of s. For any other it returns less than 0.
+func plainPhrase(s string) (string, int, *flaw) {
+	n := strings.IndexByte(s, '<')
+	if n < 0 || !isPhrase(s[:n]) || strings.Contains(s[:n], "  ") || strings.Contains(s[:n], "=?") {
+		return "", -1, nil
+	}
+	return strings.TrimSuffix(s[:n], " "), n, nil
 }
 
 // readPhrase reads the display name before '<' and returns it, decoded, with

@@ -218,8 +218,10 @@ func TestAddrOfAnImpossibleAddressIsEmpty(t *testing.T) {
 }
 
 func TestAPlainAddressCostsNoAllocation(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { ParseAddress("first.last+tag@mail.example.com") }); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+	for _, s := range []string{"first.last+tag@mail.example.com", "<a@example.com>", "Jo Public <jo@example.com>"} {
+		if n := testing.AllocsPerRun(100, func() { parseMailbox(s) }); n != 0 {
+			t.Errorf("%q: %v allocations, want 0", s, n)
+		}
 	}
 }
 
@@ -227,18 +229,26 @@ func FuzzParseAddress(f *testing.F) {
 	for _, s := range []string{
 		"a@b.c", "Jo <a@b.c>", `"Public, Jo" <a@b.c>`, `"a..b"@c.d`, "=?utf-8?q?J=C3=BC?= <a@b.c>", "a@bücher.de",
 		`"\"" <a@b.c>`, "<a@b.c>", "=?utf-8?b?YQ==?= =?utf-8?b?Yg==?= x <a@b.c>", "a@XN--BCHER-KVA.de", "Jo.<a@b.c>",
-		"a@b。c", "a@\u00adb.c", `"" <a@b.c>`, `a"b"<a@b.c>`, ".. <a@b.c>", "=?x <a@b.c>", "=?utf-8?q??= <a@b.c>",
+		"a@b。c", "a@\u00adb.c", `"" <a@b.c>`, "Jo P <a@b.c>", "Jo  P <a@b.c>", "Jo  <a@b.c>", "Jo<a@b.c>", `"a.b"@b.c`, `<"ab"@b.c>`, `a"b"<a@b.c>`, ".. <a@b.c>", "=?x <a@b.c>", "=?utf-8?q??= <a@b.c>",
 		"a@faẞ.de", "a@می\u200cخواهم.com", "a@ab--ü.de", "a@\u2136b.c",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		a, err := ParseAddress(s)
+		a, addr, err := parseMailbox(s)
 		if err != nil {
 			if len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\r\n\x00") {
 				t.Errorf("%q: the error %q is not fit to print", s, err)
 			}
 			return
+		}
+		if addr != a.Addr() {
+			t.Errorf("%q: the bare address is %q and %q", s, addr, a.Addr())
+		}
+		if name, n, _ := plainPhrase(s); n >= 0 {
+			if word, at, f := readPhrase(s); name != word || n != at || f != nil {
+				t.Errorf("%q: the name is %q, read word by word %q, %v", s, name, word, f)
+			}
 		}
 		std, err := mail.ParseAddress(s)
 		if err != nil {
