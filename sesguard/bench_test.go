@@ -125,14 +125,23 @@ func swallowSMTP(conn net.Conn) {
 }
 
 func BenchmarkComposeAndSendSMTP(b *testing.B) {
-	small, big := textMessage(), textMessage()
-	file := make([]byte, 10<<20)
-	big.Attachments = []Attachment{{Name: "file.bin", Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(file)), nil
-	}}}
-	for name, m := range map[string]*Message{"2KB": small, "10MB-streamed": big} {
+	content := make([]byte, 29<<20) // 40 MB in base64
+	held := func(n int) Attachment { return Attachment{Name: "file.bin", Content: content[:n]} }
+	streamed := func(n int) Attachment {
+		return Attachment{Name: "file.bin", Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(content[:n])), nil
+		}}
+	}
+	for name, files := range map[string][]Attachment{
+		"2KB":           nil,
+		"10MB":          {held(10 << 20)},
+		"10MB-streamed": {streamed(10 << 20)},
+		"40MB":          {held(29 << 20)},
+		"40MB-streamed": {streamed(29 << 20)},
+	} {
 		b.Run(name, func(b *testing.B) {
-			client := smtpSink(b)
+			client, m := smtpSink(b), textMessage()
+			m.Attachments = files
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := client.Send(b.Context(), m); err != nil {
@@ -186,6 +195,18 @@ func BenchmarkSendAPI(b *testing.B) {
 				}
 				parallel(b, senders, send)
 			})
+		}
+	}
+}
+
+func BenchmarkSend10MBAPI(b *testing.B) {
+	client := New(API(bareAPI(httpSink(b, 0), HTTPClient(1))), Options{})
+	m := textMessage()
+	m.Attachments = []Attachment{{Name: "file.bin", Content: make([]byte, 10<<20*3/4)}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Send(b.Context(), m); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
