@@ -105,10 +105,9 @@ func isFieldName(s string) bool {
 
 func (v *validator) headerValue(field, name string, h Header) {
 	value := strings.Trim(h.Value, " ")
-	before := len(v.problems)
-	v.line(field+".Value", value)
-	switch {
-	case len(v.problems) > before:
+	switch why := lineFlaw(value); {
+	case why != "":
+		v.add(field+".Value", value, seserrors.IllegalHeader, why)
 	case value == "":
 		v.add(field+".Value", "", seserrors.IllegalHeader, "the value of the header "+brief(h.Name)+" is empty")
 	case forAddress[name] > 0:
@@ -135,13 +134,19 @@ func longestRun(s string) int {
 
 // line checks a text that stands on one line of the header.
 func (v *validator) line(field, s string) {
-	if !utf8.ValidString(s) {
-		v.add(field, s, seserrors.IllegalHeader, "it is not valid UTF-8")
-		return
+	if why := lineFlaw(s); why != "" {
+		v.add(field, s, seserrors.IllegalHeader, why)
 	}
-	if hasControl(s) {
-		v.add(field, s, seserrors.IllegalHeader, "it holds a line break or another control character")
+}
+
+func lineFlaw(s string) string {
+	switch {
+	case !utf8.ValidString(s):
+		return "it is not valid UTF-8"
+	case hasControl(s):
+		return "it holds a line break or another control character"
 	}
+	return ""
 }
 
 // addresses writes a header of addresses; an empty list writes none.
