@@ -244,24 +244,30 @@ func (c *composer) add(list ...string) {
 	}
 }
 
-// seed derives the stem of the boundaries from the content. They hold "=_",
-// which neither quoted-printable nor base64 can produce and for which text
-// makes sevenBit say no: so no part can hold a boundary, and the hash only
-// makes those of different messages differ. The hashed text stands in the
-// buffer for a moment, to spare an allocation.
+// seed derives the stem of the boundaries from the header and the beginning of
+// each content. They hold "=_", which neither quoted-printable nor base64 can
+// produce and for which text makes sevenBit say no: so no part can hold a
+// boundary, and the hash only makes those of different messages differ. What is
+// hashed stands in the buffer for a moment, to spare an allocation.
 func (c *composer) seed() (stem [26]byte) {
 	n := len(c.buf)
-	c.add(c.m.Text, "\x00", c.m.HTML)
+	c.buf = appendSample(c.buf, c.m.Text)
+	c.buf = appendSample(c.buf, c.m.HTML)
 	for _, a := range c.m.Attachments {
-		c.add("\x00", a.Name, "\x00", a.ContentID, "\x00")
-		c.buf = strconv.AppendInt(c.buf, int64(len(a.Content)), 10)
-		c.buf = append(c.buf, a.Content[:min(len(a.Content), 256)]...)
+		c.add(a.Name, "\x00", a.ContentID, "\x00")
+		c.buf = appendSample(c.buf, a.Content)
 	}
 	sum := sha256.Sum256(c.buf)
 	c.buf = c.buf[:n]
 	copy(stem[:], "=_")
 	hex.Encode(stem[2:], sum[:12])
 	return stem
+}
+
+// appendSample appends the length of s, and its beginning.
+func appendSample[T string | []byte](dst []byte, s T) []byte {
+	dst = append(strconv.AppendInt(dst, int64(len(s)), 10), 0)
+	return append(dst, s[:min(len(s), 256)]...)
 }
 
 // textPart writes a part of text, in 7bit if that is safe, otherwise in
