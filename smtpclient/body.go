@@ -13,7 +13,7 @@ import (
 const (
 	// chunk is how much is gathered before it is written: large enough that a
 	// system call costs nothing beside it, small enough for a cache.
-	chunk = 64 << 10
+	chunk = 64<<10 - 16
 
 	// direct is how much of a large write of the message goes out at once,
 	// without passing through the buffer.

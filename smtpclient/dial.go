@@ -175,7 +175,7 @@ func (s *setup) replay(answer string) error {
 	text := s.client.Text
 	r, w := text.R, text.W
 	defer func() { text.R, text.W = r, w }()
-	text.R, text.W = bufio.NewReader(strings.NewReader(b.String())), bufio.NewWriter(io.Discard)
+	text.R, text.W = bufio.NewReaderSize(strings.NewReader(b.String()), 128), bufio.NewWriterSize(io.Discard, 128)
 	return s.client.Hello(s.cfg.LocalName)
 }
 
