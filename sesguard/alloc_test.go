@@ -92,3 +92,18 @@ func TestA40MBMessageNeedsOneBufferOfAConnection(t *testing.T) {
 		})
 	}
 }
+
+// A raw message is not copied, however often it is sent.
+func TestARawMessageIsUsedWhereItIs(t *testing.T) {
+	client, msg := smtpSink(t), rawMessage(10<<20)
+	send := func() {
+		m := &Message{From: benchFrom, To: []string{benchTo}, Raw: bytes.NewReader(msg)}
+		if _, err := client.Send(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send() // connects
+	if n := allocatedBytes(send); n > 128<<10 {
+		t.Errorf("%d octets allocated to send %d", n, len(msg))
+	}
+}

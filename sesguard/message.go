@@ -73,10 +73,11 @@ type Message struct {
 	List *List
 
 	// Raw is a whole message, header and body, built elsewhere: a bytes.Buffer,
-	// a go-mail *Msg. It is read once per Send and kept. The envelope (From,
-	// ReturnPath, To, Cc, Bcc) and the fields that SES reads still apply, while
-	// Subject, Text, HTML, Attachments, Headers and ReplyTo must be empty. Date
-	// is not used.
+	// a go-mail *Msg. It is read once per Send. The octets of a bytes.Buffer or
+	// bytes.Reader are not copied and must not change until Send returns. The
+	// envelope (From, ReturnPath, To, Cc, Bcc) and the fields that SES reads
+	// still apply, while Subject, Text, HTML, Attachments, Headers and ReplyTo
+	// must be empty. Date is not used.
 	//
 	// A bare CR or LF in it becomes CRLF, and a missing CRLF at its end is
 	// added; nothing else is changed. It must have a From header and no Bcc

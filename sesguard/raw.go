@@ -3,6 +3,8 @@ package sesguard
 import (
 	"bytes"
 	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -17,8 +19,11 @@ func (v *validator) raw(m *Message, b *built) error {
 		return nil
 	}
 	var s rawSink
-	if l, ok := m.Raw.(interface{ Len() int }); ok {
-		s.buf = make([]byte, 0, min(max(l.Len(), 0), maxMessage)+4) // and the line ends that may be added
+	switch src := m.Raw.(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		s.whole = true
+	case interface{ Len() int }:
+		s.buf = make([]byte, 0, min(max(src.Len(), 0), maxMessage)+4) // and the line ends that may be added
 	}
 	_, err := m.Raw.WriteTo(&s)
 	s.done.Store(true)
@@ -58,9 +63,10 @@ func (v *validator) rawAlone(m *Message) {
 // A rawSink keeps what Raw writes, up to the limit. A source that writes after
 // its WriteTo returned is refused.
 type rawSink struct {
-	buf  []byte
-	over bool
-	done atomic.Bool
+	buf   []byte
+	whole bool // the one Write has octets that nobody changes while Send runs
+	over  bool
+	done  atomic.Bool
 }
 
 var errSinkClosed = errors.New("sesguard: write after the end of WriteTo, or beyond 40 MB")
@@ -75,7 +81,11 @@ func (s *rawSink) Write(p []byte) (int, error) {
 	if s.over {
 		return 0, errSinkClosed
 	}
-	s.buf = append(s.buf, p...)
+	if s.whole && s.buf == nil {
+		s.buf = slices.Clip(p) // nobody appends to what is the caller's
+	} else {
+		s.buf = append(s.buf, p...)
+	}
 	return len(p), nil
 }
 

@@ -444,6 +444,23 @@ func TestRawSources(t *testing.T) {
 	})
 }
 
+func TestWhatIsAddedToARawMessageIsNotWrittenBehindTheCallers(t *testing.T) {
+	const msg, behind = "From: a@b.c\r\n\r\nbody", "mine"
+	for _, cut := range []int{len("From: a@b.c"), len(msg)} {
+		mine := []byte(msg[:cut] + behind)
+		for _, raw := range []io.WriterTo{bytes.NewReader(mine[:cut]), bytes.NewBuffer(mine[:cut])} {
+			m := &Message{From: "a@b.c", To: []string{"d@e.f"}, Raw: raw}
+			b, err := prepare(m, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := b.bytes(); !bytes.HasSuffix(got, []byte("\r\n")) || string(mine) != msg[:cut]+behind {
+				t.Errorf("%T: sent %q, and what is the caller's is %q", raw, got, mine)
+			}
+		}
+	}
+}
+
 type hugeLen struct{ *strings.Reader }
 
 func (hugeLen) Len() int { return math.MaxInt }
