@@ -16,8 +16,9 @@ const (
 	chunk = 64<<10 - 16
 
 	// direct is how much of a large write of the message goes out at once,
-	// without passing through the buffer.
-	direct = 128 << 10
+	// without passing through the buffer: as much as may stay in a cache between
+	// the search for line ends and the system call.
+	direct = 512 << 10
 
 	// tail is how much of the end of a large write passes through the buffer all
 	// the same: it may be the end of the message, which then needs no write of
@@ -84,18 +85,31 @@ func (b *body) free() {
 func (b *body) write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 && b.err == nil {
-		part := p[:min(len(p), direct)]
+		part := piece(p)
+		rest := p[len(part):]
 		b.last, b.rough = len(part) == len(p), false
 		b.check(part)
 		for len(part) > 0 && b.err == nil {
 			part = part[b.step(part):]
 		}
-		p = p[min(len(p), direct):]
+		p = rest
 	}
 	if b.err != nil {
 		return total - len(p), b.err
 	}
 	return total, nil
+}
+
+// piece is what is taken in of p at one time. A large one ends with a line, or
+// the beginning of the next would be written alone.
+func piece(p []byte) []byte {
+	if len(p) <= direct {
+		return p
+	}
+	if lf := bytes.LastIndexByte(p[:direct], '\n'); lf >= 0 {
+		return p[:lf+1]
+	}
+	return p[:direct]
 }
 
 // step takes in some octets of p and returns how many.

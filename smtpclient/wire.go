@@ -117,6 +117,9 @@ func (w *wire) write(p []byte) (int, error) {
 		if err == nil || !w.premature(err) {
 			return done, err
 		}
+		if n > 0 { // slow, but it moves
+			w.arm(w.patience)
+		}
 	}
 }
 

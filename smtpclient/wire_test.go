@@ -165,6 +165,36 @@ func TestADeadlineBeforeTheLimitGoesUnnoticed(t *testing.T) {
 	}
 }
 
+// slowLine takes a part of each write before the deadline strikes.
+type slowLine struct {
+	net.Conn
+	got []byte
+}
+
+func (s *slowLine) Write(p []byte) (int, error) {
+	n := (len(p) + 1) / 2
+	s.got = append(s.got, p[:n]...)
+	if n < len(p) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, nil
+}
+
+func TestASlowLineThatMovesIsNotCut(t *testing.T) {
+	w, _ := wires(t)
+	line := &slowLine{Conn: w.Conn}
+	w.Conn = line
+	w.arm(time.Hour)
+	w.limit = time.Now().Add(time.Minute) // 59 minutes have gone by
+	body := benchMessage(1 << 10)
+	if n, err := w.Write(body); n != len(body) || err != nil || !bytes.Equal(line.got, body) {
+		t.Errorf("wrote %d, %v, %q", n, err, line.got)
+	}
+	if left := time.Until(w.limit); left < 2*time.Minute {
+		t.Errorf("the limit is in %v", left)
+	}
+}
+
 func TestTheLimitEndsAWait(t *testing.T) {
 	w, server := wires(t)
 	w.arm(time.Nanosecond)
