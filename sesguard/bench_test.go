@@ -242,3 +242,19 @@ func BenchmarkBurstsOf64API(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkLineEnds(b *testing.B) {
+	for name, p := range map[string][]byte{
+		"equal": rawMessage(1 << 20),
+		"text":  bytes.Repeat([]byte("Dear reader,\r\n\r\nthis is a letter with some lines of which none is as\r\nlong as the one before.\r\n"), 1<<20/100),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(p)))
+			for b.Loop() {
+				if crlf, _ := lineEnds(p); !crlf {
+					b.Fatal("not CRLF")
+				}
+			}
+		})
+	}
+}

@@ -112,23 +112,39 @@ func (v *validator) rawMessage(p []byte, m *Message) []byte {
 // lineEnds reports whether CR and LF stand in p only as CRLF, and the length of
 // the longest line. A bare one is where one server sees the end of a line, or
 // of the message, and another does not.
+//
+// Most lines are as long as the one before, so the end of a line is looked for
+// there first. That may jump over a short line; then as many LFs are missing.
 func lineEnds(p []byte) (crlf bool, longest int) {
+	crlf, longest, lines := measureLines(p, true)
+	if bytes.Count(p, []byte{'\n'}) != lines {
+		crlf, longest, lines = measureLines(p, false)
+	}
+	return crlf && bytes.Count(p, []byte{'\r'}) == lines, longest
+}
+
+// measureLines reports whether every line that it has seen ends in CRLF, the
+// length of the longest, and their number.
+func measureLines(p []byte, guess bool) (crlf bool, longest, lines int) {
 	crlf = true
-	lines, start := 0, 0
+	start, size := 0, 0
 	for {
-		n := bytes.IndexByte(p[start:], '\n')
-		if n < 0 {
-			break
+		end := start + size
+		if !guess || end >= len(p) || p[end] != '\n' {
+			size = bytes.IndexByte(p[start:], '\n')
+			if size < 0 {
+				return crlf, max(longest, len(p)-start), lines
+			}
+			end = start + size
 		}
 		lines++
-		end := start + n
-		if end == start || p[end-1] != '\r' {
-			crlf, end = false, end+1
+		if size > 0 && p[end-1] == '\r' {
+			longest = max(longest, size-1)
+		} else {
+			crlf, longest = false, max(longest, size)
 		}
-		longest = max(longest, end-1-start)
-		start += n + 1
+		start = end + 1
 	}
-	return crlf && bytes.Count(p, []byte{'\r'}) == lines, max(longest, len(p)-start)
 }
 
 // rawHeader checks the header of p, and ends it if p has nothing else.

@@ -527,3 +527,29 @@ func checkLines(t *testing.T, data []byte) {
 		}
 	}
 }
+
+// All texts of up to nine octets, so that every guess about a line end goes wrong
+// somewhere.
+func TestLineEndsOfEveryShortText(t *testing.T) {
+	var check func(p []byte)
+	check = func(p []byte) {
+		crlf, longest := lineEnds(p)
+		rest := bytes.ReplaceAll(p, []byte("\r\n"), nil)
+		if want := !bytes.ContainsAny(rest, "\r\n"); crlf != want {
+			t.Fatalf("%q: CRLF alone %v, want %v", p, crlf, want)
+		}
+		want := 0
+		for line := range bytes.SplitSeq(p, []byte("\n")) {
+			want = max(want, len(bytes.TrimSuffix(line, []byte("\r"))))
+		}
+		if crlf && longest != want {
+			t.Fatalf("%q: longest line %d, want %d", p, longest, want)
+		}
+		if len(p) < 9 {
+			for _, c := range []byte("a\r\n") {
+				check(append(p[:len(p):len(p)], c))
+			}
+		}
+	}
+	check(nil)
+}
