@@ -52,14 +52,21 @@ func bareInput(msg []byte) *sesv2.SendEmailInput {
 	}
 }
 
+// deadline is what a program gives each mail.
+const deadline = time.Minute
+
 func sendBare(client *sesv2.Client, in *sesv2.SendEmailInput) error {
-	_, err := client.SendEmail(context.Background(), in)
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	_, err := client.SendEmail(ctx, in)
 	return err
 }
 
 // sendGuarded sends through the whole of sesguard.
 func sendGuarded(client *sesguard.Client, msg []byte) error {
-	_, err := client.Send(context.Background(), &sesguard.Message{From: sender, To: []string{recipient}, Raw: bytes.NewReader(msg)})
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	_, err := client.Send(ctx, &sesguard.Message{From: sender, To: []string{recipient}, Raw: bytes.NewReader(msg)})
 	return err
 }
 
