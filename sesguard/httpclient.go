@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,9 @@ const (
 	// A write that moves nothing for 3 minutes will not (RFC 5321 §4.5.3.2.5
 	// gives a chunk of data as long).
 	writeTimeout = 3 * time.Minute
+	// How old the deadline of a write may be: setting it costs more than looking
+	// at the clock.
+	renewAfter = time.Second
 	// An idle connection is closed here before a load balancer closes it: a
 	// close that races with a new request puts a good send in doubt.
 	idleTimeout = 5 * time.Second
@@ -49,7 +53,7 @@ func HTTPClient(maxConns int) *http.Client {
 				if err != nil {
 					return nil, err
 				}
-				return boundedWrites{conn}, nil
+				return bounded(conn), nil
 			},
 			Protocols:             &protocols,
 			TLSHandshakeTimeout:   tlsHandshakeTimeout,
@@ -65,13 +69,26 @@ func HTTPClient(maxConns int) *http.Client {
 	}
 }
 
-// boundedWrites renews the write deadline with every write: a peer that reads
+// boundedWrites renews the write deadline as it writes: a peer that reads
 // nothing must not hold a sender for as long as TCP is patient.
-type boundedWrites struct{ net.Conn }
+type boundedWrites struct {
+	net.Conn
+	born    time.Time
+	renewed atomic.Int64 // after born, in nanoseconds
+}
 
-func (c boundedWrites) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
+func bounded(conn net.Conn) *boundedWrites {
+	c := &boundedWrites{Conn: conn, born: time.Now()}
+	c.renewed.Store(-int64(renewAfter))
+	return c
+}
+
+func (c *boundedWrites) Write(p []byte) (int, error) {
+	if age := time.Since(c.born); age >= time.Duration(c.renewed.Load())+renewAfter {
+		c.renewed.Store(int64(age))
+		if err := c.SetWriteDeadline(c.born.Add(age + writeTimeout)); err != nil {
+			return 0, err
+		}
 	}
 	return c.Conn.Write(p)
 }
