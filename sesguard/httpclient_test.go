@@ -2,10 +2,12 @@ package sesguard
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,5 +129,31 @@ func TestHTTPClientKeepsAnIdleConnectionForFiveSeconds(t *testing.T) {
 				t.Errorf("after %v of idleness: %d connections so far, want %d", step.idle, got, step.conns)
 			}
 		}
+	})
+}
+
+func TestAWriteThatMovesNothingEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		defer server.Close()
+		defer client.Close()
+		conn := bounded(client)
+		stuck := func() {
+			t.Helper()
+			start := time.Now()
+			_, err := conn.Write([]byte("mail"))
+			if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took > writeTimeout || took < writeTimeout-renewAfter {
+				t.Errorf("%v after %v", err, took)
+			}
+		}
+		stuck()
+		go io.Copy(io.Discard, io.LimitReader(server, 20*4))
+		for range 20 { // longer than one deadline lasts
+			if _, err := conn.Write([]byte("mail")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(writeTimeout / 10)
+		}
+		stuck()
 	})
 }
