@@ -47,7 +47,7 @@ func composeSMTP(b *bench) error {
 	}
 	us, them, lean, limit := all[0], all[1], all[2], all[3]
 	b.table.add(line{"compose and send text+HTML", them.name, us.rate(), them.rate(), []result{
-		atLeast("rate", ratio(us, them, sample.rate), 2),
+		atLeast("rate", ratio(us, them, sample.rate), 2).beside(ratio(limit, them, sample.rate)),
 		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
 		atMost("allocations", us.median(sample.allocsEach), 25).as("%.0f"),
 		{name: "its allocations", value: them.median(sample.allocsEach), format: "%.0f"},

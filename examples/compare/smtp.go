@@ -230,8 +230,8 @@ func (b *bench) raw(what string, e endpoint, msg []byte, conns int, want rawTarg
 	us, std, limit := all[0], all[1], all[2]
 	b.table.add(
 		line{what, std.name, us.rate(), std.rate(), []result{
-			atLeast("rate", ratio(us, std, sample.rate), want.rate),
-			atMost("CPU", ratio(us, std, sample.cpuEach), want.cpu),
+			atLeast("rate", ratio(us, std, sample.rate), want.rate).beside(ratio(limit, std, sample.rate)),
+			atMost("CPU", ratio(us, std, sample.cpuEach), want.cpu).beside(ratio(limit, std, sample.cpuEach)),
 			// In TLS a read of a record allocates once, for everybody.
 			atMost("allocations beyond bare", us.median(sample.allocsEach)-limit.median(sample.allocsEach), 4).as("%.1f"),
 		}},

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 )
 
 // A line is one comparison as it is printed.
@@ -20,18 +19,24 @@ type result struct {
 	target float64
 	atMost bool // else at least; 0 is no target
 	format string
+	bare   float64 // the same figure of the bare dialogue, which nobody can be much better than; 0: not known
 }
 
 func atLeast(name string, value, target float64) result {
-	return result{name, value, target, false, "%.2f"}
+	return result{name: name, value: value, target: target, format: "%.2f"}
 }
 
 func atMost(name string, value, target float64) result {
-	return result{name, value, target, true, "%.2f"}
+	return result{name: name, value: value, target: target, atMost: true, format: "%.2f"}
 }
 
 func (r result) as(format string) result {
 	r.format = format
+	return r
+}
+
+func (r result) beside(bare float64) result {
+	r.bare = bare
 	return r
 }
 
@@ -54,7 +59,11 @@ func (r result) String() string {
 	if !r.met() {
 		verdict = "MISSED"
 	}
-	return fmt.Sprintf("%s (%s %s) %s", value, sign, strings.TrimSpace(fmt.Sprintf("%g", r.target)), verdict)
+	target := fmt.Sprintf("%s %g", sign, r.target)
+	if r.bare != 0 {
+		target += "; bare " + fmt.Sprintf(r.format, r.bare)
+	}
+	return fmt.Sprintf("%s (%s) %s", value, target, verdict)
 }
 
 // A table prints each line as soon as it is known.
