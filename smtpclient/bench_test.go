@@ -48,7 +48,7 @@ func swallow(c net.Conn) {
 		}
 		switch {
 		case bytes.HasPrefix(line, []byte("EHLO")):
-			say("250-sink\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")
+			say("250-sink\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN\r\n")
 		case bytes.HasPrefix(line, []byte("AUTH")):
 			say("235 ok\r\n")
 		case bytes.HasPrefix(line, []byte("DATA")):
@@ -97,8 +97,8 @@ func benchMessage(size int) []byte {
 	return b.Bytes()
 }
 
-func benchClient(tb testing.TB, secure bool) *Client {
-	cfg := Config{Addr: sinkServer(tb, secure), TLS: Plaintext, MaxMessagesPerConn: -1, MaxConnLifetime: -1}
+func benchClient(tb testing.TB, secure bool, mode PipelineMode) *Client {
+	cfg := Config{Addr: sinkServer(tb, secure), TLS: Plaintext, MaxMessagesPerConn: -1, MaxConnLifetime: -1, Pipelining: mode}
 	if secure {
 		cfg.TLS, cfg.TLSConfig = TLSWrapper, clientTLS
 	}
@@ -114,17 +114,27 @@ func BenchmarkSend(b *testing.B) {
 	for _, secure := range []bool{false, true} {
 		for _, size := range []int{2 << 10, 100 << 10, 10 << 20} {
 			b.Run(fmt.Sprintf("tls=%v/size=%dK", secure, size>>10), func(b *testing.B) {
-				c, msg, to := benchClient(b, secure), benchMessage(size), []string{someone}
-				src := bytes.NewReader(nil)
-				b.SetBytes(int64(len(msg)))
-				b.ReportAllocs()
-				for b.Loop() {
-					src.Reset(msg)
-					if _, err := c.Send(context.Background(), sender, to, src); err != nil {
-						b.Fatal(err)
-					}
-				}
+				benchSend(b, benchClient(b, secure, PipelineNever), benchMessage(size))
 			})
+		}
+	}
+}
+
+// BenchmarkPipelining is the same where the server takes commands in batches.
+func BenchmarkPipelining(b *testing.B) {
+	for _, mode := range []PipelineMode{PipelineAuto, PipelineNever} {
+		b.Run(mode.String(), func(b *testing.B) { benchSend(b, benchClient(b, false, mode), benchMessage(2<<10)) })
+	}
+}
+
+func benchSend(b *testing.B, c *Client, msg []byte) {
+	src, to := bytes.NewReader(nil), []string{someone}
+	b.SetBytes(int64(len(msg)))
+	b.ReportAllocs()
+	for b.Loop() {
+		src.Reset(msg)
+		if _, err := c.Send(context.Background(), sender, to, src); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -147,7 +157,7 @@ func BenchmarkTakeAndGiveBack(b *testing.B) {
 		}
 	})
 	b.Run("client", func(b *testing.B) {
-		c := benchClient(b, false)
+		c := benchClient(b, false, PipelineNever)
 		b.ReportAllocs()
 		for b.Loop() {
 			r, err := c.take(context.Background())
