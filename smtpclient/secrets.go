@@ -32,8 +32,10 @@ func (s secrets) clean(text string) string {
 	if len(text) > maxText {
 		text = text[:maxText] + "..."
 	}
-	if strings.IndexFunc(text, control) >= 0 {
-		text = strings.Map(printable, text)
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c >= 0x7f {
+			return strings.Map(printable, text)
+		}
 	}
 	return text
 }
