@@ -111,7 +111,8 @@ func (s *session) cut(why closing) {
 func (s *session) cutByOther() { s.wire.cut() }
 
 // begin makes what is written next a request, which ask sends. The answer must
-// be there within d. With look, the server must not have said anything yet.
+// be there within d. With look, the server must not have said anything yet; on
+// a socket it never may.
 func (s *session) begin(ctx context.Context, d time.Duration, look bool) {
 	s.arm(ctx, d)
 	s.wire.hold(look, s.r.Buffered() > 0)
@@ -142,11 +143,10 @@ func (s *session) askFirst() error {
 		return err
 	case first:
 		return errStale
-	case err == nil && s.reply.class() >= 4: // as good as an answer, and the last
-		s.spoil(closedFailed)
-		return nil
+	case err == nil && s.reply.class() < 4:
+		return errTalks
 	}
-	return errTalks
+	return err // or none: a refusal is as good as an answer, and the last
 }
 
 func (s *session) answer() error {
@@ -196,6 +196,8 @@ func (s *session) refused(op string) *failure {
 	case endsConnection(e):
 		s.spoil(closedByServer)
 		f.redial = s.used && e.Reason != seserrors.TooManyConnections
+	case s.wire.unsent():
+		s.spoil(closedFailed)
 	case e.Code == 503 && s.used: // our own stale transaction
 		s.spoil(closedReset)
 		f.redial = true

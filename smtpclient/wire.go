@@ -50,7 +50,7 @@ type wire struct {
 
 	holding bool   // Write holds back what it gets
 	held    []byte // the request, until it is sent
-	look    bool   // look for octets from the server before sending
+	look    bool   // look for octets from the server before sending, also where it takes time
 	heard   bool   // the server has said something since hold
 	hurried bool   // the limit is a moment, because it has
 	saw     bool   // what peekFD or talkFD saw: something to read
@@ -93,7 +93,8 @@ func newWire(conn net.Conn) *wire {
 }
 
 // hold has Write keep what comes until the answer to it is read. heard says that
-// octets from the server are there already.
+// octets from the server are there already. look says to look for more of them;
+// on a socket that is always done.
 func (w *wire) hold(look, heard bool) {
 	w.holding, w.look, w.heard, w.hurried = true, look, heard, false
 }

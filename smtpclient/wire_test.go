@@ -228,10 +228,8 @@ func TestAnInterruptionComesBeforeTheRequest(t *testing.T) {
 }
 
 func TestAWriteErrorDoesNotEndReading(t *testing.T) {
-	w, server := wires(t)
-	server.SetLinger(0)
-	server.Close()
-	w.arrived()
+	w, _ := wires(t)
+	w.Conn.(*net.TCPConn).CloseWrite()
 	w.hold(false, false)
 	io.WriteString(w, "request")
 	_, err := w.Read(make([]byte, 10))

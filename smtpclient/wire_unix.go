@@ -13,19 +13,23 @@ const canPeek = true
 // takes nothing and does not wait; the descriptor is in non-blocking mode.
 func (w *wire) peek(fd uintptr) bool {
 	var buf [1]byte
-	_, _, err := syscall.Recvfrom(int(fd), buf[:], syscall.MSG_PEEK)
-	w.saw = err != syscall.EAGAIN && err != syscall.EINTR
+	err := error(syscall.EINTR)
+	for err == syscall.EINTR {
+		_, _, err = syscall.Recvfrom(int(fd), buf[:], syscall.MSG_PEEK)
+	}
+	w.saw = err != syscall.EAGAIN
 	return true
 }
 
 // talk looks, sends the request, and reads the answer once there is one. It is
 // called anew whenever fd becomes readable, until it returns true. Whatever
-// becomes readable after its first call has begun is reported, so the answer
-// cannot be missed.
+// arrives after its first call has begun is reported, so the answer cannot be
+// missed. What was there before is not reported any more, so there is always a
+// look: it may be the last that the server says.
 func (w *wire) talk(fd uintptr) (done bool) {
 	c := &w.conversation
 	if !c.sent {
-		if w.look && w.peek(fd) && w.saw {
+		if w.peek(fd); w.saw {
 			return true
 		}
 		c.sent = true
