@@ -269,13 +269,13 @@ func (s *session) verdict(ctx context.Context) (Reply, *failure) {
 		return Reply{}, s.early(ctx, err)
 	}
 	// From here on the message may have been accepted.
-	failed, ok := errors.AsType[*writeError](err)
+	if failed, ok := errors.AsType[*writeError](err); ok {
+		return Reply{}, s.dotFailed(ctx, failed.err)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = s.readOn(err)
 	}
 	switch {
-	case ok:
-		return Reply{}, s.dotFailed(ctx, failed.err)
 	case err != nil:
 		return Reply{}, s.doubt(ctx, err)
 	case s.reply.class() == 2:

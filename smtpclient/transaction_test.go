@@ -476,3 +476,27 @@ func TestOnlyARefusalTakesTheDoubtFromAnEndThatCouldNotBeWritten(t *testing.T) {
 		})
 	}
 }
+
+// An acceptance cannot be for a message whose end was not sent, so nothing is
+// read for it.
+func TestAContextThatEndsWhileTheEndIsWrittenEndsSendAtOnce(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		s.reply = func(p *peer, stage, _ string) string {
+			if stage == "BODY" {
+				time.Sleep(time.Hour) // without reading
+			}
+			return ""
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		_, err := c.pour(ctx, func(w io.Writer) (int64, error) {
+			n, err := w.Write(bytes.Repeat([]byte("0123456789abcd\r\n"), (pipeBuffer+tail/2)/16)) // all but the end fits
+			return int64(n), err
+		})
+		e := want(t, err, seserrors.Canceled, seserrors.ContextDone, true)
+		if took := time.Since(start); took != time.Minute || e.Op != opEnd {
+			t.Errorf("%s took %v", e.Op, took)
+		}
+	})
+}
