@@ -281,7 +281,10 @@ func (b *body) put(c byte) {
 // append takes octets that need no change. A whole chunk does not pass through
 // the buffer, but for its tail.
 func (b *body) append(p []byte) {
-	if len(p) >= chunk && b.err == nil {
+	if b.err != nil {
+		return // or the buffer would grow, and be kept
+	}
+	if len(p) >= chunk {
 		keep := 0
 		if b.last {
 			keep = tail

@@ -193,3 +193,14 @@ func normalise(s string) string {
 	}
 	return strings.ReplaceAll(s, "\n", "\r\n")
 }
+
+// The buffer goes to the next message, so a bad one must not leave it larger.
+func TestABadMessageLeavesABufferOfTheUsualSize(t *testing.T) {
+	var out collector
+	b := newBody(context.Background(), &out, maxMessage, false)
+	b.write([]byte(strings.Repeat("line\r\n", chunk) + strings.Repeat("x", 999)))
+	want(t, b.err, seserrors.Invalid, seserrors.InvalidParameter, false)
+	if cap(b.buf) > chunk+16 {
+		t.Errorf("%d octets", cap(b.buf))
+	}
+}
