@@ -154,6 +154,28 @@ func TestASinkIsDeadAfterWriteToHasReturned(t *testing.T) {
 	}
 }
 
+// All texts of up to eight octets, so that every guess about a line end goes wrong
+// somewhere.
+func TestBodyOfEveryShortText(t *testing.T) {
+	var check func(msg string)
+	check = func(msg string) {
+		want := strings.ReplaceAll("\n"+strings.ReplaceAll(normalise(msg), "\r\n", "\n"), "\n.", "\n..")
+		want = strings.ReplaceAll(want[1:], "\n", "\r\n") + ".\r\n"
+		for _, n := range []int{4, len(msg) + 1} {
+			got, b := encode(msg, n)
+			if b.free(); got != want {
+				t.Fatalf("%q in writes of %d: got %q, want %q", msg, n, got, want)
+			}
+		}
+		if len(msg) < 8 {
+			for _, c := range []string{"a", ".", "\r", "\n"} {
+				check(msg + c)
+			}
+		}
+	}
+	check("")
+}
+
 // FuzzDotStuff reads back what a body writes as a strict server would.
 func FuzzDotStuff(f *testing.F) {
 	for _, seed := range []string{"", ".", "..", "a\r\n.b", "\n.\n", "\r.\r", "\r\n.\r\n", "a\rb\nc\r\nd\n\re", "x\r\r\n.\r"} {
