@@ -181,7 +181,7 @@ func (b *body) careful(p []byte) int {
 	for {
 		lf := bytes.IndexByte(p[i:], '\n')
 		if lf < 0 {
-			return i + b.tail(p[i:])
+			return i + b.unended(p[i:])
 		}
 		line := p[i : i+lf]
 		if cr := bytes.IndexByte(line, '\r'); cr < 0 || cr != lf-1 {
@@ -197,8 +197,8 @@ func (b *body) careful(p []byte) int {
 	}
 }
 
-// tail is the end of p without an LF.
-func (b *body) tail(p []byte) int {
+// unended is the rest of a part, which has no LF.
+func (b *body) unended(p []byte) int {
 	n := bytes.IndexByte(p, '\r')
 	if n < 0 {
 		n = len(p)

@@ -52,10 +52,10 @@ type wire struct {
 	held    []byte // the request, until it is sent
 	look    bool   // look for octets from the server before sending, also where it takes time
 	heard   bool   // the server has said something since hold
-	hurried bool   // the limit is a moment, because it has
+	hurried bool   // the limit is a moment, because something came
 	saw     bool   // what peekFD or talkFD saw: something to read
 
-	conversation // of talkFD
+	conversation conversation // of talkFD
 
 	patience time.Duration // what arm was told
 	limit    time.Time     // when reading and writing must end; zero: never
