@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -168,14 +169,24 @@ func (s *session) pour(msg io.WriterTo, b *body) error {
 	return err
 }
 
-// flush writes a part of the body. The deadline is for this part only, so a
-// line may be as slow as it likes as long as it moves.
+// flush writes a part of the body. The deadline is renewed as octets move, so a
+// line may be as slow as it likes. Only a socket tells while it writes whether
+// they do; others get less at one time.
 func (s *session) flush(ctx context.Context, p []byte) error {
-	s.arm(ctx, chunkTimeout)
-	if _, err := s.w.Write(p); err != nil {
-		return err
+	most := chunk
+	if s.wire.socket {
+		most = max(len(p), 1)
 	}
-	return s.w.Flush()
+	for part := range slices.Chunk(p, most) {
+		s.arm(ctx, chunkTimeout)
+		if _, err := s.w.Write(part); err != nil {
+			return err
+		}
+		if err := s.w.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sound checks that message and line are both in order so far. If not, the

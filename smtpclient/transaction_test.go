@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -497,6 +498,44 @@ func TestAContextThatEndsWhileTheEndIsWrittenEndsSendAtOnce(t *testing.T) {
 		e := want(t, err, seserrors.Canceled, seserrors.ContextDone, true)
 		if took := time.Since(start); took != time.Minute || e.Op != opEnd {
 			t.Errorf("%s took %v", e.Op, took)
+		}
+	})
+}
+
+// tardyLine takes 1 KB a second of what is more than a command, and only tells
+// when a write is done.
+type tardyLine struct {
+	net.Conn
+	deadline time.Time
+}
+
+func (l *tardyLine) SetDeadline(t time.Time) error {
+	l.deadline = t
+	return l.Conn.SetDeadline(t)
+}
+
+func (l *tardyLine) Write(p []byte) (int, error) {
+	if len(p) > 1<<10 {
+		time.Sleep(time.Duration(len(p)) * time.Second >> 10)
+	}
+	if !l.deadline.IsZero() && time.Now().After(l.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return l.Conn.Write(p)
+}
+
+func TestALineThatMovesIsNotCutForTheSizeOfAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c := s.client(t, func(cfg *Config) {
+			cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", Plaintext, "", ""
+			cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := s.dial(ctx, network, addr)
+				return &tardyLine{Conn: conn}, err
+			}
+		})
+		if _, err := c.Send(t.Context(), sender, []string{someone}, bytes.NewReader(benchMessage(2<<20))); err != nil {
+			t.Error(err)
 		}
 	})
 }
