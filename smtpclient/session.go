@@ -111,8 +111,7 @@ func (s *session) cut(why closing) {
 func (s *session) cutByOther() { s.wire.cut() }
 
 // begin makes what is written next a request, which ask sends. The answer must
-// be there within d. With look, the server must not have said anything yet; on
-// a socket it never may.
+// be there within d. With look, the server must not have said anything yet.
 func (s *session) begin(ctx context.Context, d time.Duration, look bool) {
 	s.arm(ctx, d)
 	s.wire.hold(look, s.r.Buffered() > 0)

@@ -20,8 +20,8 @@ const (
 	glance = 100 * time.Microsecond
 
 	// horizon bounds how far ahead a deadline is set on a socket. One that comes
-	// before the limit is moved on.
-	horizon = 10 * time.Second
+	// before the limit is moved on, and what was missed is read then.
+	horizon = time.Second
 
 	// keepHeld is the largest buffer for requests that a connection keeps.
 	keepHeld = lastWrite + 1<<10
@@ -50,7 +50,7 @@ type wire struct {
 
 	holding bool   // Write holds back what it gets
 	held    []byte // the request, until it is sent
-	look    bool   // look for octets from the server before sending, also where it takes time
+	look    bool   // look for octets from the server before sending
 	heard   bool   // the server has said something since hold
 	hurried bool   // the limit is a moment, because something came
 	saw     bool   // what peekFD or talkFD saw: something to read
@@ -93,8 +93,8 @@ func newWire(conn net.Conn) *wire {
 }
 
 // hold has Write keep what comes until the answer to it is read. heard says that
-// octets from the server are there already. look says to look for more of them;
-// on a socket that is always done.
+// octets from the server are there already, look that it matters whether there
+// are more.
 func (w *wire) hold(look, heard bool) {
 	w.holding, w.look, w.heard, w.hurried = true, look, heard, false
 }
@@ -141,7 +141,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := w.read(p)
-	for n == 0 && err != nil && w.premature(err) {
+	for n == 0 && err != nil && (w.premature(err) || w.missed(err)) {
 		n, err = w.read(p)
 	}
 	if n > 0 && !w.began {
@@ -188,12 +188,16 @@ func (w *wire) read(p []byte) (int, error) {
 // to finish what it says.
 func (w *wire) hear(p []byte) (int, error) {
 	if !w.hurried {
-		w.hurried = true
-		w.limit = time.Now().Add(whyCut)
-		w.set = w.limit
-		w.lay(w.limit)
+		w.hurry()
 	}
 	return w.Conn.Read(p)
+}
+
+func (w *wire) hurry() {
+	w.hurried = true
+	w.limit = time.Now().Add(whyCut)
+	w.set = w.limit
+	w.lay(w.limit)
 }
 
 // glance reads what the server has said already. It returns
@@ -309,6 +313,20 @@ func (w *wire) premature(err error) bool {
 		return false
 	}
 	w.ahead(now)
+	return true
+}
+
+// missed reports whether something can be read although a wait for it has ended
+// at the limit. There is a moment for that.
+func (w *wire) missed(err error) bool {
+	if !w.socket || w.set.IsZero() || w.hurried || w.unsent() || w.struck.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	w.saw = false
+	if w.raw.Control(func(fd uintptr) { w.peek(fd) }) != nil || !w.saw {
+		return false
+	}
+	w.hurry()
 	return true
 }
 

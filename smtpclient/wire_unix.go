@@ -24,12 +24,12 @@ func (w *wire) peek(fd uintptr) bool {
 // talk looks, sends the request, and reads the answer once there is one. It is
 // called anew whenever fd becomes readable, until it returns true. Whatever
 // arrives after its first call has begun is reported, so the answer cannot be
-// missed. What was there before is not reported any more, so there is always a
-// look: it may be the last that the server says.
+// missed. What was there before is not reported any more: without a look it is
+// found when a deadline strikes.
 func (w *wire) talk(fd uintptr) (done bool) {
 	c := &w.conversation
 	if !c.sent {
-		if w.peek(fd); w.saw {
+		if w.look && w.peek(fd) && w.saw {
 			return true
 		}
 		c.sent = true
