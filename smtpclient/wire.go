@@ -56,6 +56,7 @@ type wire struct {
 	saw     bool   // what peekFD or talkFD saw: something to read
 
 	conversation conversation // of talkFD
+	records      records      // of TLS, as far as they were read
 
 	patience time.Duration // what arm was told
 	limit    time.Time     // when reading and writing must end; zero: never
@@ -144,6 +145,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	for n == 0 && err != nil && (w.premature(err) || w.missed(err)) {
 		n, err = w.read(p)
 	}
+	w.records.follow(p[:n])
 	if n > 0 && !w.began {
 		w.began, w.first = true, p[0]
 	}
@@ -161,7 +163,7 @@ func (w *wire) read(p []byte) (int, error) {
 	switch {
 	case !w.unsent():
 		return w.Conn.Read(p)
-	case w.heard:
+	case w.heard, w.records.inside():
 		return w.hear(p)
 	case w.hurried: // what came meant nothing
 		w.hurried = false
@@ -387,3 +389,36 @@ func (e ear) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// records follows TLS records (RFC 8446, section 5.1): while one is incomplete,
+// nobody knows whether it means something to the session.
+type records struct {
+	header [5]byte
+	have   int // octets of the header
+	left   int // octets of the record after its header
+}
+
+func (r *records) inside() bool { return r.have > 0 || r.left > 0 }
+
+// follow takes in what was read. A reply in clear text begins with no octet that
+// is the type of a record.
+func (r *records) follow(p []byte) {
+	for len(p) > 0 {
+		n := min(r.left, len(p))
+		switch {
+		case n > 0:
+			r.left -= n
+		case r.have == 0 && (p[0] < changeCipherSpec || p[0] > applicationData):
+			return
+		default:
+			n = copy(r.header[r.have:], p)
+			if r.have += n; r.have == len(r.header) {
+				r.have, r.left = 0, int(r.header[3])<<8|int(r.header[4])
+			}
+		}
+		p = p[n:]
+	}
+}
+
+// The first and the last type of record.
+const changeCipherSpec, applicationData = 20, 23

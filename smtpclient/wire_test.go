@@ -244,3 +244,43 @@ func TestAWriteErrorDoesNotEndReading(t *testing.T) {
 		t.Error("crypto/tls would not read on")
 	}
 }
+
+// Half a record may be the beginning of a reply: it must be heard before a
+// request is sent. Records that TLS keeps to itself need not.
+func TestARequestIsNotSentBehindHalfARecord(t *testing.T) {
+	const record = "\x17\x03\x03\x00\x0512345"
+	for cut := 1; cut < len(record); cut++ {
+		w, server := wires(t)
+		io.WriteString(server, record+record[:cut])
+		for n := 0; n < len(record)+cut; {
+			buf := make([]byte, 64)
+			m, err := w.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += m
+		}
+		w.hold(true, false)
+		io.WriteString(w, "dot")
+		go io.WriteString(server, record[cut:])
+		if w.want(t, record[cut:]); !w.unsent() {
+			t.Fatalf("sent behind %d octets of a record", cut)
+		}
+		go func() {
+			io.ReadFull(server, make([]byte, 3))
+			io.WriteString(server, record)
+		}()
+		if w.want(t, record); w.unsent() {
+			t.Errorf("not sent behind a whole record")
+		}
+	}
+}
+
+func TestClearTextHasNoRecords(t *testing.T) {
+	var r records
+	for _, reply := range []string{"220 sink\r\n", "250-a\r\n250 b\r\n", "", "\x16\x03\x01\x00\x01a"} {
+		if r.follow([]byte(reply)); r.inside() {
+			t.Errorf("inside a record behind %q", reply)
+		}
+	}
+}
