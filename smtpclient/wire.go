@@ -36,11 +36,12 @@ var past = time.Unix(1, 0)
 // interrupt and cut may come from any.
 //
 // A request is held back by Write until Read is asked for the answer. Read sends
-// it only if the server has not said anything before, so an answer cannot be
-// taken for one to a request that came after it, and what was not sent is known
-// not to have been sent. On a socket, looking, sending and waiting are one step:
-// the look misses nothing that arrives before the waiting begins, and no read is
-// tried when there cannot be an answer yet.
+// it only if the session has heard nothing from the server since and, where hold
+// asks for a look, nothing has arrived. So an answer cannot be taken for one to a
+// request that came after it, and what was not sent is known not to have been
+// sent. On a socket, looking, sending and waiting are one step: nothing that
+// arrives after the look is missed, and no read is tried when there cannot be an
+// answer yet.
 type wire struct {
 	net.Conn
 	raw    syscall.RawConn       // to look with; nil if the connection has none
