@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"bytes"
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,21 @@ func (s *script) client(tb testing.TB, change ...func(*Config)) *Client {
 	}
 	tb.Cleanup(func() { c.closeAndCheck(tb) })
 	return c
+}
+
+// through puts a wrapper around each connection of a client.
+func (s *script) through(wrap func(net.Conn) net.Conn) func(*Config) {
+	return func(cfg *Config) {
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := s.dial(ctx, network, addr)
+			return wrap(conn), err
+		}
+	}
+}
+
+// inClearText has a client neither encrypt nor sign in.
+func inClearText(cfg *Config) {
+	cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", Plaintext, "", ""
 }
 
 // closeAndCheck ends the client and looks for what it may have left. A message

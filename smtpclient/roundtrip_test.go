@@ -1,7 +1,6 @@
 package smtpclient
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -27,22 +26,13 @@ func (t trips) Read(p []byte) (int, error) {
 	return t.Conn.Read(p)
 }
 
-// counted has a client count its round trips.
-func (s *script) counted(n *atomic.Int64) func(*Config) {
-	return func(cfg *Config) {
-		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := s.dial(ctx, network, addr)
-			return trips{c, new(atomic.Bool), n}, err
-		}
-	}
-}
-
 // A long run at default settings. A connection costs two round trips until the
 // greeting is here, those of EHLO, STARTTLS, TLS, EHLO and AUTH, and QUIT.
 func TestRecyclingCostsFewRoundTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, n := newScript(t), new(atomic.Int64)
-		c := s.client(t, s.counted(n), func(cfg *Config) { cfg.MaxConns = 1 })
+		counted := func(conn net.Conn) net.Conn { return trips{conn, new(atomic.Bool), n} }
+		c := s.client(t, s.through(counted), func(cfg *Config) { cfg.MaxConns = 1 })
 		const mails = 10 * DefaultMaxMessagesPerConn
 		for range mails {
 			if _, err := c.post(t.Context()); err != nil {

@@ -459,13 +459,7 @@ func TestOnlyARefusalTakesTheDoubtFromAnEndThatCouldNotBeWritten(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
-			c := s.client(t, func(cfg *Config) {
-				cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", Plaintext, "", ""
-				cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-					conn, err := s.dial(ctx, network, addr)
-					return &brokenLine{Conn: conn, answer: row.answer}, err
-				}
-			})
+			c := s.client(t, inClearText, s.through(func(conn net.Conn) net.Conn { return &brokenLine{Conn: conn, answer: row.answer} }))
 			_, err := c.post(t.Context())
 			e := want(t, err, row.class, row.reason, row.maybe)
 			if row.maybe && !errors.Is(e, syscall.EPIPE) {
@@ -527,13 +521,7 @@ func (l *tardyLine) Write(p []byte) (int, error) {
 func TestALineThatMovesIsNotCutForTheSizeOfAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c := s.client(t, func(cfg *Config) {
-			cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", Plaintext, "", ""
-			cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				conn, err := s.dial(ctx, network, addr)
-				return &tardyLine{Conn: conn}, err
-			}
-		})
+		c := s.client(t, inClearText, s.through(func(conn net.Conn) net.Conn { return &tardyLine{Conn: conn} }))
 		if _, err := c.Send(t.Context(), sender, []string{someone}, bytes.NewReader(benchMessage(2<<20))); err != nil {
 			t.Error(err)
 		}
