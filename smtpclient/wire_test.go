@@ -1,3 +1,5 @@
+//go:build unix
+
 package smtpclient
 
 import (
@@ -32,7 +34,7 @@ func wires(t *testing.T) (*wire, *net.TCPConn) {
 	t.Cleanup(func() { client.Close(); server.Close() })
 	w := newWire(client)
 	if !w.socket {
-		t.Skip("sockets are read in the ordinary way here")
+		t.Fatal("a TCP connection is not known as a socket")
 	}
 	w.budget = -1
 	w.arm(time.Minute)
@@ -192,6 +194,28 @@ func TestASlowLineThatMovesIsNotCut(t *testing.T) {
 	}
 	if left := time.Until(w.limit); left < 2*time.Minute {
 		t.Errorf("the limit is in %v", left)
+	}
+}
+
+func TestADeadlineIsNeverFarAhead(t *testing.T) {
+	w, _ := wires(t)
+	for _, limit := range []time.Duration{time.Hour, 0, time.Millisecond} {
+		w.arm(limit)
+		if ahead := time.Until(w.set); ahead > time.Second || limit > 0 && w.set.After(w.limit) {
+			t.Errorf("limit %v: the deadline is in %v", limit, ahead)
+		}
+	}
+}
+
+// A server that always has one more octet when the time is over gets no more
+// time for each.
+func TestWhatWasMissedGetsOneMomentMore(t *testing.T) {
+	w, server := wires(t)
+	io.WriteString(server, "2")
+	w.arrived()
+	w.hold(false, false)
+	if !w.missed(os.ErrDeadlineExceeded) || w.missed(os.ErrDeadlineExceeded) {
+		t.Error("want one moment more, and no second")
 	}
 }
 
