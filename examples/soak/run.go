@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -64,11 +65,15 @@ func run(ctx context.Context, set settings, newServer func() *sestest.Server, sh
 	sockets := s.sockets()
 	s.audit(0)
 	s.ses.Close()
-	wait(5*time.Second, func() bool { return runtime.NumGoroutine() <= goroutines })
+	left := math.MaxInt // the least that was seen: what is left is there each time
+	wait(5*time.Second, func() bool {
+		left = min(left, runtime.NumGoroutine()-goroutines)
+		return left <= 0
+	})
 
 	b := s.ledger.balance()
 	b.took, b.sockets, b.redials = took, sockets, s.pool.Stats().Redials
-	b.goroutines = max(0, runtime.NumGoroutine()-goroutines)
+	b.goroutines = max(0, left)
 	b.heap = liveHeap() - heap
 	runtime.KeepAlive(s) // what the clients still hold is what is asked for
 	return b, nil
