@@ -1,7 +1,9 @@
 package sesguard
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -20,6 +22,9 @@ const (
 	// How old the deadline of a write may be: setting it costs more than looking
 	// at the clock.
 	renewAfter = time.Second
+	// The largest buffer for a header and what follows it that an idle connection
+	// keeps: a small mail, or the beginning of a large one, in TLS records.
+	keepHeld = 32 << 10
 	// An idle connection is closed here before a load balancer closes it: a
 	// close that races with a new request puts a good send in doubt.
 	idleTimeout = 5 * time.Second
@@ -34,10 +39,10 @@ const (
 //
 // It keeps maxConns connections and dials no more (the SDK's default client
 // closes all but 10 when a burst ends, and dials them again for the next), it
-// never sends a request twice, follows no redirect, speaks HTTP/1.1, closes
-// connections after 5 seconds of idleness, and gives up on an answer after one
-// minute. Proxies are taken from the environment as net/http does. maxConns
-// less than 1 means 10.
+// writes a guarded mail together with its header, never sends a request twice,
+// follows no redirect, speaks HTTP/1.1, closes connections after 5 seconds of
+// idleness, and gives up on an answer after one minute. Proxies are taken from
+// the environment as net/http does. maxConns less than 1 means 10.
 func HTTPClient(maxConns int) *http.Client {
 	if maxConns < 1 {
 		maxConns = 10
@@ -53,7 +58,7 @@ func HTTPClient(maxConns int) *http.Client {
 				if err != nil {
 					return nil, err
 				}
-				return bounded(conn), nil
+				return newAPIConn(conn), nil
 			},
 			Protocols:             &protocols,
 			TLSHandshakeTimeout:   tlsHandshakeTimeout,
@@ -69,21 +74,52 @@ func HTTPClient(maxConns int) *http.Client {
 	}
 }
 
-// boundedWrites renews the write deadline as it writes: a peer that reads
-// nothing must not hold a sender for as long as TCP is patient.
-type boundedWrites struct {
+// An apiConn is a connection of HTTPClient, below TLS. Its write deadline is
+// renewed as it writes: a peer that reads nothing must not hold a sender for as
+// long as TCP is patient. And it can write the header of a request together with
+// the body, which net/http writes apart.
+type apiConn struct {
 	net.Conn
 	born    time.Time
 	renewed atomic.Int64 // after born, in nanoseconds
+
+	joining atomic.Pointer[sentBody] // of the request whose header comes next
+	body    *sentBody                // of the request whose header is held
+	held    []byte
 }
 
-func bounded(conn net.Conn) *boundedWrites {
-	c := &boundedWrites{Conn: conn, born: time.Now()}
+func newAPIConn(conn net.Conn) *apiConn {
+	c := &apiConn{Conn: conn, born: time.Now()}
 	c.renewed.Store(-int64(renewAfter))
 	return c
 }
 
-func (c *boundedWrites) Write(p []byte) (int, error) {
+// join holds the next write, the header of a request, until body follows. Where
+// the two cannot be written, body is told that it was not sent.
+func (c *apiConn) join(body *sentBody) { c.joining.Store(body) }
+
+func (c *apiConn) Write(p []byte) (int, error) {
+	if body := c.joining.Swap(nil); body != nil && beginsRequest(p) {
+		c.body, c.held = body, append(c.held[:0], p...)
+		return len(p), nil
+	}
+	if c.body == nil {
+		return c.write(p)
+	}
+	body, header := c.body, len(c.held)
+	c.body, c.held = nil, append(c.held, p...)
+	n, err := c.write(c.held)
+	if n < len(c.held) {
+		c.Close() // nothing may follow
+		body.lose()
+	}
+	if cap(c.held) > keepHeld {
+		c.held = nil
+	}
+	return max(0, n-header), err
+}
+
+func (c *apiConn) write(p []byte) (int, error) {
 	if age := time.Since(c.born); age >= time.Duration(c.renewed.Load())+renewAfter {
 		c.renewed.Store(int64(age))
 		if err := c.SetWriteDeadline(c.born.Add(age + writeTimeout)); err != nil {
@@ -91,4 +127,24 @@ func (c *boundedWrites) Write(p []byte) (int, error) {
 		}
 	}
 	return c.Conn.Write(p)
+}
+
+// apiConnOf is the connection of [HTTPClient] under conn if it carries one
+// request at a time, or nil.
+func apiConnOf(conn net.Conn) *apiConn {
+	if t, ok := conn.(*tls.Conn); ok {
+		if t.ConnectionState().NegotiatedProtocol == "h2" {
+			return nil
+		}
+		conn = t.NetConn()
+	}
+	c, _ := conn.(*apiConn)
+	return c
+}
+
+// beginsRequest tells a request of HTTP/1.1 that has a body, or a TLS record
+// that may hold one, from other things that are written.
+func beginsRequest(p []byte) bool {
+	const applicationData = 23 // RFC 8446, section 5.1
+	return len(p) > 0 && p[0] == applicationData || bytes.HasPrefix(p, []byte("POST "))
 }

@@ -15,6 +15,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -137,7 +142,7 @@ func TestAWriteThatMovesNothingEnds(t *testing.T) {
 		client, server := net.Pipe()
 		defer server.Close()
 		defer client.Close()
-		conn := bounded(client)
+		conn := newAPIConn(client)
 		stuck := func() {
 			t.Helper()
 			start := time.Now()
@@ -156,4 +161,234 @@ func TestAWriteThatMovesNothingEnds(t *testing.T) {
 		}
 		stuck()
 	})
+}
+
+// A loggedConn counts writes. Its next write takes all but cut octets, if cut
+// is not 0, and fails.
+type loggedConn struct {
+	net.Conn
+	writes atomic.Int64
+	cut    atomic.Int64
+}
+
+func (c *loggedConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	if cut := int(c.cut.Load()); cut > 0 {
+		n, _ := c.Conn.Write(p[:max(0, len(p)-cut)])
+		return n, errors.New("the line is dead")
+	}
+	return c.Conn.Write(p)
+}
+
+// A loggedClient is a client of one connection, that is logged.
+type loggedClient struct {
+	*http.Client
+	url  string
+	conn *loggedConn
+	sdk  *sesv2.Client
+}
+
+func (c *loggedClient) send(optFns ...func(*sesv2.Options)) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // for a test that fails
+	defer cancel()
+	_, err := sendOnce(ctx, c.sdk, rawInput(), optFns)
+	return err
+}
+
+// localSDK is the SDK's client of srv.
+func localSDK(srv *httptest.Server, client *http.Client) *sesv2.Client {
+	return sesv2.New(sesv2.Options{
+		Region: "us-east-1", BaseEndpoint: &srv.URL, HTTPClient: client,
+		Credentials: aws.CredentialsProviderFunc(testCredentials),
+	})
+}
+
+// logged runs f with clear text and with TLS.
+func logged(t *testing.T, answer http.HandlerFunc, f func(t *testing.T, c *loggedClient)) {
+	for name, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			srv := start(answer)
+			defer srv.Close()
+			c := &loggedClient{Client: HTTPClient(1), url: srv.URL}
+			defer c.CloseIdleConnections()
+			tr := c.Transport.(*http.Transport)
+			if name == "https" {
+				trusting(c.Client, srv)
+			}
+			tr.IdleConnTimeout = 0
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+				if err != nil {
+					return nil, err
+				}
+				c.conn = &loggedConn{Conn: conn}
+				return newAPIConn(c.conn), nil
+			}
+			c.sdk = localSDK(srv, c.Client)
+			f(t, c)
+		})
+	}
+}
+
+func accepting(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	io.WriteString(w, `{"MessageId":"0100-id"}`)
+}
+
+func TestAGuardedSendIsOneWrite(t *testing.T) {
+	logged(t, accepting, func(t *testing.T, c *loggedClient) {
+		get := func() error {
+			resp, err := c.Get(c.url)
+			if err == nil {
+				io.Copy(io.Discard, resp.Body)
+				err = resp.Body.Close()
+			}
+			return err
+		}
+		guarded := func() error { return c.send() }
+		if err := guarded(); err != nil { // connects
+			t.Fatal(err)
+		}
+		conn := c.conn
+		for i, do := range []func() error{guarded, get, guarded} {
+			before := conn.writes.Load()
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+			if n := conn.writes.Load() - before; n != 1 || c.conn != conn {
+				t.Errorf("request %d: %d writes on the first connection, want 1", i, n)
+			}
+		}
+	})
+}
+
+func TestARequestWhoseBeginningIsNotSentLeavesNoDoubt(t *testing.T) {
+	logged(t, accepting, func(t *testing.T, c *loggedClient) {
+		for _, cut := range []int64{1, 100, 1 << 20} {
+			if err := c.send(); err != nil {
+				t.Fatal(err)
+			}
+			c.conn.cut.Store(cut)
+			err := c.send()
+			if !seserrors.IsRetryable(err) || seserrors.MaybeAccepted(err) {
+				t.Errorf("all but %d octets written: %v, want a retryable error without doubt", cut, err)
+			}
+		}
+	})
+}
+
+func TestWhatAConnectionHoldsBack(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	go io.Copy(io.Discard, server)
+	line := &loggedConn{Conn: client}
+	conn := newAPIConn(line)
+	writes := func(p string) int64 {
+		t.Helper()
+		before := line.writes.Load()
+		if n, err := conn.Write([]byte(p)); n != len(p) || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+		return line.writes.Load() - before
+	}
+	for _, tc := range []struct {
+		first string
+		held  bool
+	}{{"POST / HTTP/1.1", true}, {"\x17\x03\x03 a record of data", true}, {"\x15\x03\x03 an alert", false}, {"PRI * HTTP/2.0", false}} {
+		conn.join(new(sentBody))
+		if held := writes(tc.first) == 0; held != tc.held {
+			t.Errorf("%q held back: %v", tc.first, held)
+		}
+		if n := writes("body") + writes("more"); n != 2 {
+			t.Errorf("after %q: %d writes, want 2", tc.first, n)
+		}
+	}
+	conn.join(new(sentBody))
+	if writes("POST / HTTP/1.1"); writes(strings.Repeat("x", keepHeld)) != 1 || cap(conn.held) > keepHeld {
+		t.Errorf("an idle connection keeps %d octets", cap(conn.held))
+	}
+	body := new(sentBody)
+	conn.join(body)
+	writes("POST / HTTP/1.1")
+	line.cut.Store(1)
+	if _, err := conn.Write([]byte("body")); err == nil || body.sent() {
+		t.Errorf("%v after a write that failed", err)
+	}
+	line.cut.Store(0)
+	if _, err := conn.Write([]byte("more")); err == nil {
+		t.Error("something was written after a part that was lost")
+	}
+}
+
+func TestALostAnswerToOneWriteLeavesDoubt(t *testing.T) {
+	logged(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		panic(http.ErrAbortHandler)
+	}, func(t *testing.T, c *loggedClient) {
+		if err := c.send(); !seserrors.MaybeAccepted(err) {
+			t.Errorf("got %v, want doubt", err)
+		}
+	})
+}
+
+// What follows a redirect has no body that its header could be written with.
+func TestARedirectThatIsFollowedIsNotHeldBack(t *testing.T) {
+	logged(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodPost {
+			http.Redirect(w, r, "/elsewhere", http.StatusSeeOther)
+			return
+		}
+		w.WriteHeader(http.StatusTeapot)
+	}, func(t *testing.T, c *loggedClient) {
+		c.CheckRedirect = nil
+		var known *seserrors.Error
+		if err := c.send(); !errors.As(err, &known) || known.Code != http.StatusTeapot {
+			t.Errorf("got %v, want what came after the redirect", err)
+		}
+	})
+}
+
+func TestAHeaderThatAsksForAnAnswerIsNotHeldBack(t *testing.T) {
+	logged(t, accepting, func(t *testing.T, c *loggedClient) {
+		c.Transport.(*http.Transport).ExpectContinueTimeout = time.Hour
+		err := c.send(func(o *sesv2.Options) {
+			o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue("Expect", "100-continue"))
+			o.HTTPClient = doer(func(r *http.Request) (*http.Response, error) {
+				r.ProtoMajor, r.ProtoMinor = 1, 1 // or net/http would not wait
+				return c.Do(r)
+			})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Over HTTP/2 a connection carries the frames of many requests.
+func TestAHeaderOverHTTP2IsNotHeldBack(t *testing.T) {
+	var proto atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proto.Store(int64(r.ProtoMajor))
+		accepting(w, r)
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	client := trusting(HTTPClient(1), srv)
+	defer client.CloseIdleConnections()
+	tr, conn := client.Transport.(*http.Transport), (*apiConn)(nil)
+	tr.Protocols.SetHTTP2(true)
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		conn = newAPIConn(c)
+		return conn, err
+	}
+	c := &loggedClient{sdk: localSDK(srv, client)}
+	if err := c.send(); err != nil || proto.Load() != 2 {
+		t.Fatalf("HTTP/%d: %v", proto.Load(), err)
+	}
+	if conn.held != nil {
+		t.Errorf("%d octets were held back", len(conn.held))
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/smtp"
 	"slices"
@@ -229,7 +230,13 @@ func (w *world) newPool(t *testing.T) *smtpclient.Client {
 
 func (w *world) newHTTP() *http.Transport {
 	tr := sesguard.HTTPClient(w.conns).Transport.(*http.Transport)
-	tr.DialContext = w.network.DialContext
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := w.network.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return sesguard.OnAPIConn(conn), nil
+	}
 	tr.TLSClientConfig = w.srv.TLSConfig()
 	if w.door == http2 {
 		var p http.Protocols

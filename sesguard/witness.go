@@ -5,6 +5,7 @@ import (
 	stderrors "errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"sync"
 
@@ -96,6 +97,9 @@ func (w *witness) HandleDeserialize(ctx context.Context, in middleware.Deseriali
 		return middleware.DeserializeOutput{}, middleware.Metadata{}, err
 	}
 	w.body, w.status = body, 0
+	if req.Header.Get("Expect") == "" { // nothing comes between header and body
+		ctx = body.joined(ctx)
+	}
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	body.seal()
 	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil {
@@ -150,7 +154,7 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 // unanswered settles e for a request that drew no answer: there is no doubt
 // unless the last octet of its body was handed to the HTTP client.
 func (w *witness) unanswered(ctx context.Context, e *seserrors.Error) {
-	e.MaybeAccepted = w.body != nil && w.body.handedOut()
+	e.MaybeAccepted = w.body != nil && w.body.sent()
 	switch {
 	case ctx.Err() != nil:
 		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextDone
@@ -171,6 +175,10 @@ type sentBody struct {
 	src    io.Reader
 	left   int64
 	sealed bool
+	lost   bool // the connection did not take its beginning
+
+	trace httptrace.ClientTrace
+	began bool // a connection has been got
 }
 
 var errSealed = stderrors.New("sesguard: request body read after the call has ended")
@@ -218,4 +226,32 @@ func (b *sentBody) seal() {
 	b.mu.Unlock()
 }
 
-func (b *sentBody) handedOut() bool { return b.Len() == 0 }
+// joined is ctx for the request that the body belongs to. A connection of
+// [HTTPClient] then writes the two together.
+func (b *sentBody) joined(ctx context.Context) context.Context {
+	b.trace.GotConn = b.gotConn
+	return httptrace.WithClientTrace(ctx, &b.trace)
+}
+
+// gotConn is for the first connection only: what comes after a redirect may have
+// no body.
+func (b *sentBody) gotConn(info httptrace.GotConnInfo) {
+	if c := apiConnOf(info.Conn); c != nil && !b.began {
+		c.join(b)
+	}
+	b.began = true
+}
+
+// lose says that the request was not sent although the body was taken.
+func (b *sentBody) lose() {
+	b.mu.Lock()
+	b.lost = true
+	b.mu.Unlock()
+}
+
+// sent reports whether the server may have the whole body.
+func (b *sentBody) sent() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.left == 0 && !b.lost
+}
