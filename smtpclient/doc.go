@@ -99,13 +99,15 @@
 //
 //	answer to a command    CommandTimeout, 1 min; the first on an old connection at most 10 s
 //	set-up                 DialTimeout, 30 s for all of it
-//	each 128 KB of a body  3 min, RFC 5321, section 4.5.3.2.5
+//	a body that stands     3 min, RFC 5321, section 4.5.3.2.5
 //	answer to the message  DataTimeout, 10 min, section 4.5.3.2.6
 //	QUIT                   1 s
 //	line of a message      998 octets, section 4.5.3.1.6
 //	message                40 MB, or what the server says in SIZE (RFC 1870) if that is less; "Service quotas in Amazon SES"
 //	line of a reply        4,096 octets (512 in section 4.5.3.1.5), 16 KB for all lines
 //	all of set-up          256 KB from the server
+//
+// A limit of 10 seconds or more may end up to a second late.
 //
 // # Pipelining
 //

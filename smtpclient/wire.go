@@ -23,6 +23,10 @@ const (
 	// before the limit is moved on, and what was missed is read then.
 	horizon = time.Second
 
+	// longLimit is a limit that may come up to a horizon late: the clock is read
+	// when the first deadline strikes, not for every request.
+	longLimit = 10 * horizon
+
 	// keepHeld is the largest buffer for requests that a connection keeps.
 	keepHeld = lastWrite + 1<<10
 )
@@ -59,8 +63,8 @@ type wire struct {
 	conversation conversation // of talkFD
 	records      records      // of TLS, as far as they were read
 
-	patience time.Duration // what arm was told
-	limit    time.Time     // when reading and writing must end; zero: never
+	patience time.Duration // what arm was told; 0: for ever
+	limit    time.Time     // when reading and writing must end; zero: not known yet
 	set      time.Time     // the deadline of the socket, no later than limit; zero: not ours
 	struck   atomic.Bool   // interrupted
 
@@ -276,13 +280,13 @@ func (e *writeError) Temporary() bool { return true }
 // often stays, which is cheaper: premature moves it on when it strikes.
 func (w *wire) arm(d time.Duration) {
 	w.patience, w.limit = d, time.Time{}
-	if d > 0 {
+	if d > 0 && !(w.socket && d >= longLimit) {
 		w.limit = time.Now().Add(d)
 	}
 	switch {
 	case !w.socket:
 		w.lay(w.limit)
-	case w.set.IsZero(), d > 0 && w.limit.Before(w.set):
+	case w.set.IsZero(), !w.limit.IsZero() && w.limit.Before(w.set):
 		w.ahead(time.Now())
 	}
 }
@@ -312,6 +316,9 @@ func (w *wire) premature(err error) bool {
 		return false
 	}
 	now := time.Now()
+	if w.limit.IsZero() && w.patience > 0 {
+		w.limit = now.Add(w.patience)
+	}
 	if !w.limit.IsZero() && !now.Before(w.limit) {
 		return false
 	}

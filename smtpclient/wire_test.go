@@ -119,7 +119,7 @@ func TestARequestIsSentWhenWhatCameMeantNothing(t *testing.T) {
 		io.WriteString(server, "250 Ok")
 	}()
 	w.want(t, "250 Ok")
-	if w.unsent() || time.Until(w.limit) < time.Minute {
+	if w.unsent() || !w.limit.IsZero() || w.patience != time.Hour {
 		t.Errorf("unsent %v, limit in %v", w.unsent(), time.Until(w.limit))
 	}
 }
@@ -192,7 +192,7 @@ func TestASlowLineThatMovesIsNotCut(t *testing.T) {
 	if n, err := w.Write(body); n != len(body) || err != nil || !bytes.Equal(line.got, body) {
 		t.Errorf("wrote %d, %v, %q", n, err, line.got)
 	}
-	if left := time.Until(w.limit); left < 2*time.Minute {
+	if left := time.Until(w.limit); !w.limit.IsZero() && left < 2*time.Minute {
 		t.Errorf("the limit is in %v", left)
 	}
 }
@@ -201,9 +201,37 @@ func TestADeadlineIsNeverFarAhead(t *testing.T) {
 	w, _ := wires(t)
 	for _, limit := range []time.Duration{time.Hour, 0, time.Millisecond} {
 		w.arm(limit)
-		if ahead := time.Until(w.set); ahead > time.Second || limit > 0 && w.set.After(w.limit) {
+		if ahead := time.Until(w.set); ahead > time.Second || !w.limit.IsZero() && w.set.After(w.limit) {
 			t.Errorf("limit %v: the deadline is in %v", limit, ahead)
 		}
+	}
+}
+
+// The clock is not read before there is a reason to.
+func TestALongLimitBeginsWithTheFirstDeadline(t *testing.T) {
+	w, _ := wires(t)
+	for _, row := range []struct {
+		patience time.Duration
+		known    bool
+	}{{longLimit, false}, {longLimit - 1, true}, {0, false}} {
+		w.arm(row.patience)
+		if known := !w.limit.IsZero(); known != row.known {
+			t.Errorf("patience %v: the limit is known: %v", row.patience, known)
+		}
+	}
+	if !w.premature(os.ErrDeadlineExceeded) || !w.limit.IsZero() {
+		t.Errorf("without a limit there is one in %v", time.Until(w.limit))
+	}
+	w.arm(time.Minute)
+	if !w.premature(os.ErrDeadlineExceeded) {
+		t.Fatal("the first deadline was taken for the limit")
+	}
+	if left := time.Until(w.limit); left > time.Minute || left < 50*time.Second {
+		t.Errorf("the limit is in %v", left)
+	}
+	w.limit = w.limit.Add(-2 * time.Minute)
+	if w.premature(os.ErrDeadlineExceeded) {
+		t.Error("the limit was moved on")
 	}
 }
 
