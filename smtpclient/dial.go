@@ -24,6 +24,7 @@ type setup struct {
 	hide   secrets
 	wire   *wire
 	client *smtp.Client
+	in     io.Reader // what the server says, once all is set up
 	reply  replyReader
 	ext    map[string]string // of the clear-text EHLO
 }
@@ -72,7 +73,7 @@ func (s *setup) greeting(ctx context.Context) *seserrors.Error {
 	if err != nil {
 		return s.failed(ctx, "smtp greeting", err)
 	}
-	s.client = client
+	s.client, s.in = client, conn
 	return nil
 }
 
@@ -209,6 +210,7 @@ func (s *setup) encrypt(ctx context.Context) *seserrors.Error {
 	if err != nil {
 		return s.startTLSError(ctx, err)
 	}
+	s.in = s.client.Text.R // net/smtp keeps the TLS connection to itself
 	return nil
 }
 

@@ -22,7 +22,7 @@ const (
 // it at a time; only wire.cut and wire.interrupt may come from others.
 type session struct {
 	wire  *wire
-	r     *bufio.Reader // over net/smtp's own, which is over TLS if there is TLS
+	r     *bufio.Reader // over TLS if there is TLS
 	w     *bufio.Writer // net/smtp's own
 	reply replyReader
 	hide  secrets
@@ -49,7 +49,7 @@ type session struct {
 func newSession(s *setup) *session {
 	now := time.Now()
 	return &session{
-		wire: s.wire, r: bufio.NewReader(ear{s.client.Text.R, s.wire}), w: s.client.Text.W, hide: s.hide,
+		wire: s.wire, r: bufio.NewReader(ear{s.in, s.wire}), w: s.client.Text.W, hide: s.hide,
 		eightBit: s.offers("8BITMIME"), pipelining: s.offers("PIPELINING"), maxSize: messageLimit(s.size()),
 		commandTimeout: s.cfg.CommandTimeout, dataTimeout: s.cfg.DataTimeout,
 		interrupt: s.wire.interrupt, born: now, idleSince: now,
