@@ -2,6 +2,7 @@ package sesguard
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
@@ -15,12 +16,12 @@ import (
 // without what could be taken for a boundary.
 func sevenBit(s string) bool {
 	start := 0
-	for i := range len(s) {
-		c := s[i]
-		if ' ' <= c && c <= '~' && i-start < lineAim {
-			continue
+	for i := 0; i < len(s); i++ {
+		i += printable(s[i:min(len(s), start+lineAim)])
+		if i == len(s) {
+			break
 		}
-		switch {
+		switch c := s[i]; {
 		case c == '\n' || c == '\r':
 			if i > start && isBlank(s[i-1]) {
 				return false
@@ -31,6 +32,29 @@ func sevenBit(s string) bool {
 		}
 	}
 	return (s == "" || !isBlank(s[len(s)-1])) && !strings.Contains(s, "=_")
+}
+
+// printable returns how many octets at the beginning of s are printable ASCII.
+// It looks at eight at once: nearly all are.
+func printable(s string) int {
+	p := []byte(s) // no copy
+	i := 0
+	for i+8 <= len(p) && outside(binary.LittleEndian.Uint64(p[i:])) == 0 {
+		i += 8
+	}
+	for i < len(p) && ' ' <= p[i] && p[i] <= '~' {
+		i++
+	}
+	return i
+}
+
+// outside is not 0 if one of the eight octets of w is not printable ASCII: its
+// high bit is set, or stays clear when that of ' ' would just be set, or is set
+// when only that of DEL would be. No octet without a high bit carries into the
+// next.
+func outside(w uint64) uint64 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	return (w | ^(w + (0x80-' ')*ones) | (w + (0x80-0x7f)*ones)) & highs
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
@@ -102,8 +126,11 @@ func appendQP(dst []byte, s string) []byte {
 // need no encoding.
 func safeRun(s string, i, n int) int {
 	end := min(len(s), i+n)
-	j := i
-	for j < end && qpSafe[s[j]] {
+	j := i + printable(s[i:end])
+	if k := strings.IndexByte(s[i:j], '='); k >= 0 {
+		return i + k
+	}
+	for j < end && qpSafe[s[j]] { // tabs
 		j++
 	}
 	if j > i && isBlank(s[j-1]) && (j == len(s) || s[j] == '\r' || s[j] == '\n') {
