@@ -87,11 +87,15 @@ func (l *loop) attempt() (struct{}, error) {
 	if err := l.ctx.Err(); err != nil {
 		return struct{}{}, err
 	}
-	l.n++
-	begin := time.Now()
+	begin := l.start
+	if l.n++; l.n > 1 {
+		begin = time.Now()
+	}
 	err := l.op(l.ctx)
-	l.ended = time.Now()
 	l.last, l.done, l.retried, l.wait = err, err == nil, false, 0
+	if err != nil || l.policy.OnAttempt != nil { // most need no clock
+		l.ended = time.Now()
+	}
 	if err != nil {
 		l.decide(err)
 	}
