@@ -267,7 +267,7 @@ func (c *composer) seed() (stem [26]byte) {
 // appendSample appends the length of s, and its beginning.
 func appendSample[T string | []byte](dst []byte, s T) []byte {
 	dst = append(strconv.AppendInt(dst, int64(len(s)), 10), 0)
-	return append(dst, s[:min(len(s), 256)]...)
+	return append(dst, s[:min(len(s), 64)]...)
 }
 
 // textPart writes a part of text, in 7bit if that is safe, otherwise in
