@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,43 +32,54 @@ func bigLetter() letter {
 	return l
 }
 
-// composeSMTP compares composing and sending, over one kept connection.
+// composeSMTP compares composing and sending over kept connections.
 func composeSMTP(b *bench) error {
 	e := b.sink.smtp(smtpPlain)
-	small, big := smallLetter(), bigLetter()
-	var ready bytes.Buffer
-	if _, err := small.sesguard().WriteTo(&ready); err != nil {
-		return err
+	for _, conns := range []int{1, 4, 16} {
+		if err := b.composeSmall(e, conns); err != nil {
+			return err
+		}
 	}
-	all, err := compare(1, b.rounds, b.each, guarded(e, small), goMail("go-mail", e, small),
-		goMail("go-mail, no NOOP, no RSET", e, small, mail.WithoutNoop(), mail.WithoutRset()),
-		bare(e, ready.Bytes()))
+	big := bigLetter()
+	all, err := compare(1, b.rounds, b.each, guarded(e, big), goMail("go-mail", e, big))
 	if err != nil {
 		return err
 	}
-	us, them, lean, limit := all[0], all[1], all[2], all[3]
-	b.table.add(line{"compose and send text+HTML", them.name, us.rate(), them.rate(), []result{
-		atLeast("rate", ratio(us, them, sample.rate), 2).beside(ratio(limit, them, sample.rate)),
-		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
-		atMost("allocations", us.median(sample.allocsEach), 25).as("%.0f"),
-		{name: "its allocations", value: them.median(sample.allocsEach), format: "%.0f"},
-	}}, line{"compose and send text+HTML", lean.name, us.rate(), lean.rate(), []result{
-		{name: "rate", value: ratio(us, lean, sample.rate), format: "%.2f"},
-		{name: "CPU", value: ratio(us, lean, sample.cpuEach), format: "%.2f"},
-	}}, line{"compose and send text+HTML", limit.name + ", composed before", us.rate(), limit.rate(), []result{
-		{name: "rate", value: ratio(us, limit, sample.rate), format: "%.2f"},
-		{name: "CPU", value: ratio(us, limit, sample.cpuEach), format: "%.2f"},
-	}})
-	all, err = compare(1, b.rounds, b.each, guarded(e, big), goMail("go-mail", e, big))
-	if err != nil {
-		return err
-	}
-	us, them = all[0], all[1]
+	us, them := all[0], all[1]
 	b.table.add(line{"compose and send 10 MB file", them.name, us.rate(), them.rate(), []result{
 		atLeast("rate", ratio(us, them, sample.rate), 3.5),
 		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
 		atMost("bytes allocated", ratio(us, them, sample.bytesEach), 0.05).as("%.4f"),
 		{name: "its MB allocated", value: them.median(sample.bytesEach) / 1e6, format: "%.1f"},
+	}})
+	return nil
+}
+
+func (b *bench) composeSmall(e endpoint, conns int) error {
+	small := smallLetter()
+	var ready bytes.Buffer
+	if _, err := small.sesguard().WriteTo(&ready); err != nil {
+		return err
+	}
+	all, err := compare(conns, b.rounds, b.each, guarded(e, small), goMail("go-mail", e, small),
+		goMail("go-mail, no NOOP, no RSET", e, small, mail.WithoutNoop(), mail.WithoutRset()),
+		bare(e, ready.Bytes()))
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("compose text+HTML, %d kept", conns)
+	us, them, lean, limit := all[0], all[1], all[2], all[3]
+	b.table.add(line{what, them.name, us.rate(), them.rate(), []result{
+		atLeast("rate", ratio(us, them, sample.rate), 2).beside(ratio(limit, them, sample.rate)),
+		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
+		atMost("allocations", us.median(sample.allocsEach), 25).as("%.0f"),
+		{name: "its allocations", value: them.median(sample.allocsEach), format: "%.0f"},
+	}}, line{what, lean.name, us.rate(), lean.rate(), []result{
+		{name: "rate", value: ratio(us, lean, sample.rate), format: "%.2f"},
+		{name: "CPU", value: ratio(us, lean, sample.cpuEach), format: "%.2f"},
+	}}, line{what, limit.name + ", composed before", us.rate(), limit.rate(), []result{
+		{name: "rate", value: ratio(us, limit, sample.rate), format: "%.2f"},
+		{name: "CPU", value: ratio(us, limit, sample.cpuEach), format: "%.2f"},
 	}})
 	return nil
 }
@@ -87,28 +99,38 @@ func guarded(e endpoint, l letter) contender {
 	}}
 }
 
-// goMail keeps one connection, which its Client can.
+// goMail keeps connections, one in each of its clients.
 func goMail(name string, e endpoint, l letter, opts ...mail.Option) contender {
 	return contender{name, func(workers int) (func(int) error, func(), error) {
-		host, port, err := hostPort(e.addr)
-		if err != nil {
-			return nil, nil, err
+		clients, all := make([]*mail.Client, workers), closers{}
+		for i := range clients {
+			client, err := goMailClient(e, opts)
+			if err != nil {
+				return nil, nil, err
+			}
+			clients[i], all = client, append(all, func() { client.Close() })
 		}
-		client, err := mail.NewClient(host, append(opts, mail.WithPort(port), mail.WithTLSPolicy(mail.NoTLS))...)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := client.DialWithContext(context.Background()); err != nil {
-			return nil, nil, err
-		}
-		return func(int) error {
+		return func(w int) error {
 			m, err := l.goMail()
 			if err != nil {
 				return err
 			}
-			return client.Send(m)
-		}, func() { client.Close() }, nil
+			return clients[w].Send(m)
+		}, all.close, nil
 	}}
+}
+
+func goMailClient(e endpoint, opts []mail.Option) (*mail.Client, error) {
+	host, port, err := hostPort(e.addr)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(slices.Clip(opts), mail.WithPort(port), mail.WithTLSPolicy(mail.NoTLS))
+	client, err := mail.NewClient(host, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return client, client.DialWithContext(context.Background())
 }
 
 func (l letter) sesguard() *sesguard.Message {
