@@ -83,9 +83,8 @@ type apiConn struct {
 	born    time.Time
 	renewed atomic.Int64 // after born, in nanoseconds
 
-	joining atomic.Pointer[sentBody] // of the request whose header comes next
-	body    *sentBody                // of the request whose header is held
-	held    []byte
+	joining atomic.Bool // the next write is a header whose body follows
+	held    []byte      // the header
 }
 
 func newAPIConn(conn net.Conn) *apiConn {
@@ -94,28 +93,23 @@ func newAPIConn(conn net.Conn) *apiConn {
 	return c
 }
 
-// join holds the next write, the header of a request, until body follows. Where
-// the two cannot be written, body is told that it was not sent.
-func (c *apiConn) join(body *sentBody) { c.joining.Store(body) }
+// join holds the next write, the header of a request, until the body follows.
+func (c *apiConn) join() { c.joining.Store(true) }
 
 func (c *apiConn) Write(p []byte) (int, error) {
-	if body := c.joining.Swap(nil); body != nil && beginsRequest(p) {
-		c.body, c.held = body, append(c.held[:0], p...)
+	if c.joining.Swap(false) && beginsRequest(p) {
+		c.held = append(c.held, p...)
 		return len(p), nil
 	}
-	if c.body == nil {
+	header := len(c.held)
+	if header == 0 {
 		return c.write(p)
 	}
-	body, header := c.body, len(c.held)
-	c.body, c.held = nil, append(c.held, p...)
-	n, err := c.write(c.held)
-	if n < len(c.held) {
-		c.Close() // nothing may follow
-		body.lose()
-	}
-	if cap(c.held) > keepHeld {
+	all := append(c.held, p...)
+	if c.held = all[:0]; cap(all) > keepHeld {
 		c.held = nil
 	}
+	n, err := c.write(all)
 	return max(0, n-header), err
 }
 

@@ -154,7 +154,7 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 // unanswered settles e for a request that drew no answer: there is no doubt
 // unless the last octet of its body was handed to the HTTP client.
 func (w *witness) unanswered(ctx context.Context, e *seserrors.Error) {
-	e.MaybeAccepted = w.body != nil && w.body.sent()
+	e.MaybeAccepted = w.body != nil && w.body.handedOut()
 	switch {
 	case ctx.Err() != nil:
 		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextDone
@@ -175,7 +175,6 @@ type sentBody struct {
 	src    io.Reader
 	left   int64
 	sealed bool
-	lost   bool // the connection did not take its beginning
 
 	trace httptrace.ClientTrace
 	began bool // a connection has been got
@@ -237,21 +236,9 @@ func (b *sentBody) joined(ctx context.Context) context.Context {
 // no body.
 func (b *sentBody) gotConn(info httptrace.GotConnInfo) {
 	if c := apiConnOf(info.Conn); c != nil && !b.began {
-		c.join(b)
+		c.join()
 	}
 	b.began = true
 }
 
-// lose says that the request was not sent although the body was taken.
-func (b *sentBody) lose() {
-	b.mu.Lock()
-	b.lost = true
-	b.mu.Unlock()
-}
-
-// sent reports whether the server may have the whole body.
-func (b *sentBody) sent() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.left == 0 && !b.lost
-}
+func (b *sentBody) handedOut() bool { return b.Len() == 0 }
