@@ -179,14 +179,26 @@ func (s *session) flush(ctx context.Context, p []byte) error {
 	}
 	for part := range slices.Chunk(p, most) {
 		s.arm(ctx, chunkTimeout)
-		if _, err := s.w.Write(part); err != nil {
-			return err
-		}
-		if err := s.w.Flush(); err != nil {
+		if err := s.put(part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// put writes a part of the body.
+func (s *session) put(part []byte) error {
+	if s.encrypted {
+		s.wire.gather()
+	}
+	_, err := s.w.Write(part)
+	if err == nil {
+		err = s.w.Flush()
+	}
+	if s.encrypted {
+		err = s.wire.ship(err)
+	}
+	return err
 }
 
 // sound checks that message and line are both in order so far. If not, the

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,6 +27,11 @@ const (
 	// longLimit is a limit that may come up to a horizon late: the clock is read
 	// when the first deadline strikes, not for every request.
 	longLimit = 10 * horizon
+
+	// parcelSize is room for two of the largest TLS records (RFC 8446, section
+	// 5.2). More in one write is hardly faster, and is memory for each connection
+	// with a message under way.
+	parcelSize = 2 * (5 + 16<<10 + 256)
 
 	// keepHeld is the largest buffer for requests that a connection keeps.
 	keepHeld = lastWrite + 1<<10
@@ -52,6 +58,8 @@ type wire struct {
 	socket bool                  // Conn is what raw stands for, with nothing in between
 	peekFD func(fd uintptr) bool // w.peek, bound once
 	talkFD func(fd uintptr) bool // w.talk, bound once
+
+	parcel *[]byte // Write collects here what it gets; nil: it does not
 
 	holding bool   // Write holds back what it gets
 	held    []byte // the request, until it is sent
@@ -110,11 +118,51 @@ func (w *wire) hold(look, heard bool) {
 func (w *wire) unsent() bool { return len(w.held) > 0 }
 
 func (w *wire) Write(p []byte) (int, error) {
-	if w.holding || w.unsent() {
+	switch {
+	case w.holding || w.unsent():
 		w.held = append(w.held, p...)
 		return len(p), nil
+	case w.parcel != nil:
+		return w.pack(p)
 	}
 	return w.write(p)
+}
+
+var parcels = sync.Pool{New: func() any {
+	p := make([]byte, 0, parcelSize)
+	return &p
+}}
+
+// gather has Write collect what comes, until ship. crypto/tls writes each record
+// by itself, which for the server is as many times to wake up.
+func (w *wire) gather() { w.parcel = parcels.Get().(*[]byte) }
+
+// pack takes in a record.
+func (w *wire) pack(p []byte) (int, error) {
+	if len(*w.parcel)+len(p) > parcelSize {
+		if err := w.deliver(); err != nil {
+			return 0, err
+		}
+	}
+	*w.parcel = append(*w.parcel, p...)
+	return len(p), nil
+}
+
+func (w *wire) deliver() error {
+	_, err := w.write(*w.parcel)
+	*w.parcel = (*w.parcel)[:0]
+	return err
+}
+
+// ship writes the rest of what was gathered, unless gathering has failed.
+func (w *wire) ship(err error) error {
+	if err == nil && len(*w.parcel) > 0 {
+		err = w.deliver()
+	}
+	*w.parcel = (*w.parcel)[:0]
+	parcels.Put(w.parcel)
+	w.parcel = nil
+	return err
 }
 
 func (w *wire) write(p []byte) (int, error) {

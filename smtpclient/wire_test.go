@@ -10,8 +10,12 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // wires returns both ends of a TCP connection, the first as a wire that has sent
@@ -276,6 +280,103 @@ func TestAnInterruptionComesBeforeTheRequest(t *testing.T) {
 		if got, _ := io.ReadAll(server); len(got) != 0 {
 			t.Errorf("the server got %q", got)
 		}
+	}
+}
+
+// A busLine counts writes, and fails from the one numbered broken.
+type busLine struct {
+	net.Conn
+	got    []byte
+	writes int
+	broken int
+}
+
+func (l *busLine) Write(p []byte) (int, error) {
+	if l.writes++; l.writes == l.broken {
+		return 0, io.ErrClosedPipe
+	}
+	l.got = append(l.got, p...)
+	return len(p), nil
+}
+
+func TestRecordsOfAPartOfTheMessageShareWrites(t *testing.T) {
+	const record = 5 + 16<<10 + 17
+	body := benchMessage(5 * record)[:5*record]
+	for _, row := range []struct {
+		broken, writes int
+		full           bool
+	}{{0, 3, true}, {1, 1, false}, {2, 2, false}, {3, 3, false}} {
+		w, _ := wires(t)
+		line := &busLine{Conn: w.Conn, broken: row.broken}
+		w.Conn = line
+		w.gather()
+		var err error
+		for p := range slices.Chunk(body, record) {
+			if _, err = w.Write(p); err != nil {
+				break
+			}
+		}
+		if err = w.ship(err); line.writes != row.writes || (err == nil) != row.full || row.full != bytes.Equal(line.got, body) {
+			t.Errorf("write %d broken: %d writes, %d octets, %v", row.broken, line.writes, len(line.got), err)
+		}
+		line.got, line.broken = nil, 0
+		w.gather()
+		w.Write(body[:record])
+		if err := w.ship(io.ErrClosedPipe); err != io.ErrClosedPipe || len(line.got) > 0 {
+			t.Errorf("after an error %d octets were written, %v", len(line.got), err)
+		}
+		w.gather() // what was not written is gone
+		if err := w.ship(nil); err != nil || len(line.got) > 0 || w.parcel != nil {
+			t.Errorf("write %d broken: then %d octets, %v", row.broken, len(line.got), err)
+		}
+	}
+}
+
+// A frailLine counts writes and breaks at one of them.
+type frailLine struct {
+	net.Conn
+	writes *int
+	broken int
+}
+
+func (l frailLine) Write(p []byte) (int, error) {
+	if *l.writes++; l.broken > 0 && *l.writes >= l.broken {
+		return 0, io.ErrClosedPipe
+	}
+	return l.Conn.Write(p)
+}
+
+// Each write that fails is noticed before the next is tried, or the end of the
+// message would follow and leave doubt.
+func TestOverTLSTheBodyTakesFewWritesAndNoneFailsUnnoticed(t *testing.T) {
+	for name, mode := range map[string]TLSMode{"STARTTLS": STARTTLS, "TLSWrapper": TLSWrapper} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				msg := benchMessage(300 << 10)
+				send := func(broken int) (before, writes int, err error) {
+					s := newScript(t)
+					s.wrapper = mode == TLSWrapper
+					c := s.client(t, s.through(func(conn net.Conn) net.Conn { return frailLine{conn, &writes, broken} }))
+					defer c.Close()
+					if err := c.Ping(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					before = writes + 3 // MAIL, RCPT, DATA
+					_, err = c.Send(t.Context(), sender, []string{someone}, bytes.NewReader(msg))
+					return before, writes, err
+				}
+				before, all, err := send(0)
+				if n := all - before; err != nil || n < 2 || n > 12 {
+					t.Fatalf("%d writes for 300 KB: %v", n, err)
+				}
+				for n := before + 1; n <= all; n++ {
+					_, _, err := send(n)
+					if err == nil || seserrors.MaybeAccepted(err) != (n == all) {
+						t.Errorf("write %d of %d breaks: %v, doubt %v", n, all, err, seserrors.MaybeAccepted(err))
+					}
+				}
+			})
+		})
 	}
 }
 
