@@ -149,6 +149,7 @@ func (w *wire) pack(p []byte) (int, error) {
 }
 
 func (w *wire) deliver() error {
+	w.arm(w.patience) // what came before has moved
 	_, err := w.write(*w.parcel)
 	*w.parcel = (*w.parcel)[:0]
 	return err
@@ -172,8 +173,8 @@ func (w *wire) write(p []byte) (int, error) {
 		if err == nil || !w.premature(err) {
 			return done, err
 		}
-		if n > 0 { // slow, but it moves
-			w.arm(w.patience)
+		if n > 0 && w.patience > 0 { // slow, but it moves
+			w.limit = time.Now().Add(w.patience)
 		}
 	}
 }

@@ -201,6 +201,42 @@ func TestASlowLineThatMovesIsNotCut(t *testing.T) {
 	}
 }
 
+// A crowdedLine has no room for four seconds, and then for a whole write: it
+// moves, but no write that the deadline ends moves anything.
+type crowdedLine struct {
+	net.Conn
+	end   time.Time
+	tries int
+}
+
+func (l *crowdedLine) SetDeadline(t time.Time) error {
+	l.end = t
+	return nil
+}
+
+func (l *crowdedLine) Write(p []byte) (int, error) {
+	if l.tries++; l.tries%5 != 0 {
+		time.Sleep(time.Until(l.end))
+		return 0, os.ErrDeadlineExceeded
+	}
+	return len(p), nil
+}
+
+func TestEachWriteOfAPartOfTheMessageHasItsOwnLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{Conn: new(crowdedLine), socket: true}
+		w.arm(chunkTimeout)
+		w.gather()
+		start, record, err := time.Now(), make([]byte, 16<<10), error(nil)
+		for n := 0; n < direct && err == nil; n += len(record) {
+			_, err = w.Write(record)
+		}
+		if err = w.ship(err); err != nil {
+			t.Errorf("a line that moves was cut after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
 func TestADeadlineIsNeverFarAhead(t *testing.T) {
 	w, _ := wires(t)
 	for _, limit := range []time.Duration{time.Hour, 0, time.Millisecond} {
