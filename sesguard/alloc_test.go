@@ -12,7 +12,7 @@ import (
 
 // What a send may allocate: all in all over SMTP, beside the SDK's own call over
 // the API.
-const mostSMTP, mostAPI = 16, 16
+const mostSMTP, mostAPI = 16, 17
 
 // Both sides make their request anew for each message, as a program that sends
 // different mails must.

@@ -93,8 +93,9 @@ func newAPIConn(conn net.Conn) *apiConn {
 	return c
 }
 
-// join holds the next write, the header of a request, until the body follows.
-func (c *apiConn) join() { c.joining.Store(true) }
+// join says whether the next write, the header of a request, is held until the
+// body follows.
+func (c *apiConn) join(yes bool) { c.joining.Store(yes) }
 
 func (c *apiConn) Write(p []byte) (int, error) {
 	if c.joining.Swap(false) && beginsRequest(p) {

@@ -1,6 +1,7 @@
 package sesguard
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -280,7 +281,7 @@ func TestWhatAConnectionHoldsBack(t *testing.T) {
 		first string
 		held  bool
 	}{{"POST / HTTP/1.1", true}, {"\x17\x03\x03 a record of data", true}, {"\x15\x03\x03 an alert", false}, {"PRI * HTTP/2.0", false}} {
-		conn.join()
+		conn.join(true)
 		if held := writes(tc.first) == 0; held != tc.held {
 			t.Errorf("%q held back: %v", tc.first, held)
 		}
@@ -288,11 +289,11 @@ func TestWhatAConnectionHoldsBack(t *testing.T) {
 			t.Errorf("after %q: %d writes, want 2", tc.first, n)
 		}
 	}
-	conn.join()
+	conn.join(true)
 	if writes("POST / HTTP/1.1"); writes(strings.Repeat("x", keepHeld)) != 1 || cap(conn.held) > keepHeld {
 		t.Errorf("an idle connection keeps %d octets", cap(conn.held))
 	}
-	conn.join()
+	conn.join(true)
 	writes("POST / HTTP/1.1")
 	line.cut.Store(1)
 	if n, err := conn.Write([]byte("body")); n != 3 || err == nil {
@@ -343,6 +344,60 @@ func TestAHeaderThatAsksForAnAnswerIsNotHeldBack(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A client around HTTPClient may put another body in place of a guarded one, or
+// send something else first: nothing may wait for a body that does not follow.
+func TestAHeaderIsNotHeldBackFromWhatAClientMakesOfARequest(t *testing.T) {
+	first := func(method, body string) func(*loggedClient, *http.Request) error {
+		return func(c *loggedClient, r *http.Request) error {
+			req, err := http.NewRequestWithContext(r.Context(), method, c.url, strings.NewReader(body))
+			if err != nil {
+				return err
+			}
+			resp, err := c.Do(req)
+			if err != nil {
+				return err
+			}
+			io.Copy(io.Discard, resp.Body)
+			return resp.Body.Close()
+		}
+	}
+	for name, change := range map[string]func(*loggedClient, *http.Request) error{
+		"a body in memory": func(_ *loggedClient, r *http.Request) error { // as httputil.DumpRequest does
+			b, err := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(b))
+			return err
+		},
+		"no body": func(_ *loggedClient, r *http.Request) error {
+			r.Body, r.ContentLength = http.NoBody, 0
+			return nil
+		},
+		"a body of unknown length": func(_ *loggedClient, r *http.Request) error {
+			r.ContentLength = -1
+			return nil
+		},
+		"GET first":  first(http.MethodGet, ""),
+		"POST first": first(http.MethodPost, "a=b"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			logged(t, accepting, func(t *testing.T, c *loggedClient) {
+				for range 2 { // connects, and takes what it has
+					err := c.send(func(o *sesv2.Options) {
+						o.HTTPClient = doer(func(r *http.Request) (*http.Response, error) {
+							if err := change(c, r); err != nil {
+								return nil, err
+							}
+							return c.Do(r)
+						})
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // Over HTTP/2 a connection carries the frames of many requests.

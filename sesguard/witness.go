@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -177,7 +178,8 @@ type sentBody struct {
 	sealed bool
 
 	trace httptrace.ClientTrace
-	began bool // a connection has been got
+	began atomic.Bool             // a connection has been got
+	conn  atomic.Pointer[apiConn] // that one, if it writes header and body together
 }
 
 var errSealed = stderrors.New("sesguard: request body read after the call has ended")
@@ -228,17 +230,29 @@ func (b *sentBody) seal() {
 // joined is ctx for the request that the body belongs to. A connection of
 // [HTTPClient] then writes the two together.
 func (b *sentBody) joined(ctx context.Context) context.Context {
-	b.trace.GotConn = b.gotConn
+	b.trace.GotConn, b.trace.WroteRequest = b.gotConn, b.wroteRequest
 	return httptrace.WithClientTrace(ctx, &b.trace)
 }
 
 // gotConn is for the first connection only: what comes after a redirect may have
 // no body.
 func (b *sentBody) gotConn(info httptrace.GotConnInfo) {
-	if c := apiConnOf(info.Conn); c != nil && !b.began {
-		c.join()
+	if b.began.Swap(true) {
+		return
 	}
-	b.began = true
+	if c := apiConnOf(info.Conn); c != nil {
+		b.conn.Store(c)
+		c.join(true)
+	}
+}
+
+// wroteRequest comes before the last write of a request. It is the first as well
+// if someone between the SDK and the connection has put a body in place of this
+// one that net/http knows, or none: then there is nothing to wait for.
+func (b *sentBody) wroteRequest(httptrace.WroteRequestInfo) {
+	if c := b.conn.Load(); c != nil {
+		c.join(false)
+	}
 }
 
 func (b *sentBody) handedOut() bool { return b.Len() == 0 }
