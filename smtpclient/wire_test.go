@@ -199,6 +199,10 @@ func TestASlowLineThatMovesIsNotCut(t *testing.T) {
 	if left := time.Until(w.limit); !w.limit.IsZero() && left < 2*time.Minute {
 		t.Errorf("the limit is in %v", left)
 	}
+	w.arm(0)
+	if n, err := w.Write(body); n != len(body) || err != nil {
+		t.Errorf("without a limit: wrote %d, %v", n, err)
+	}
 }
 
 // A crowdedLine has no room for four seconds, and then for a whole write: it
