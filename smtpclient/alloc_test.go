@@ -52,7 +52,7 @@ func steadySession() *session {
 	w.budget = -1
 	w.raw = quietConn{}
 	w.peekFD = func(uintptr) bool { return true }
-	s := &session{wire: w, r: bufio.NewReader(ear{w, w}), w: bufio.NewWriter(w), eightBit: true, maxSize: maxMessage, commandTimeout: time.Minute,
+	s := &session{wire: w, r: bufio.NewReader(&ear{w, w}), w: bufio.NewWriter(w), eightBit: true, maxSize: maxMessage, commandTimeout: time.Minute,
 		interrupt: w.interrupt, born: time.Now(), hide: newSecrets("user", secret)}
 	return s
 }

@@ -40,9 +40,9 @@ func checkMail(from string, to []string, msg io.WriterTo) error {
 func checkAddr(field, addr string) *seserrors.Error {
 	at := strings.LastIndexByte(addr, '@')
 	switch {
-	case strings.ContainsFunc(addr, func(r rune) bool { return r >= 0x80 }):
+	case !plainASCII(addr) && !isASCII([]byte(addr)):
 		return invalid("smtp envelope", seserrors.NonASCIIAddress, field+": address "+shown(addr)+" is not ASCII: write the domain in Punycode")
-	case !plainASCII(addr) || strings.ContainsAny(addr, "<>"):
+	case !plainASCII(addr), strings.IndexByte(addr, '<') >= 0, strings.IndexByte(addr, '>') >= 0:
 		return invalid("smtp envelope", seserrors.IllegalAddress, field+": address "+shown(addr)+" holds a space, a control character or an angle bracket: want a bare address")
 	case at < 1 || at == len(addr)-1:
 		return invalid("smtp envelope", seserrors.IllegalAddress, field+": address "+shown(addr)+" is not of the form local@domain")

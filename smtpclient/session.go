@@ -51,7 +51,7 @@ func newSession(s *setup) *session {
 	now := time.Now()
 	_, encrypted := s.client.TLSConnectionState()
 	return &session{
-		wire: s.wire, r: bufio.NewReader(ear{s.in, s.wire}), w: s.client.Text.W, hide: s.hide,
+		wire: s.wire, r: bufio.NewReader(&ear{s.in, s.wire}), w: s.client.Text.W, hide: s.hide,
 		eightBit: s.offers("8BITMIME"), pipelining: s.offers("PIPELINING"), encrypted: encrypted, maxSize: messageLimit(s.size()),
 		commandTimeout: s.cfg.CommandTimeout, dataTimeout: s.cfg.DataTimeout,
 		interrupt: s.wire.interrupt, born: now, idleSince: now,

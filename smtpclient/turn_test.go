@@ -28,7 +28,7 @@ func TestWhatComesBetweenTwoCommandsIsNotMissed(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w, server := wires(t)
-			s := &session{wire: w, r: bufio.NewReader(ear{w, w}), w: bufio.NewWriter(w), used: true, commandTimeout: time.Millisecond}
+			s := &session{wire: w, r: bufio.NewReader(&ear{w, w}), w: bufio.NewWriter(w), used: true, commandTimeout: time.Millisecond}
 			w.reported(func() {
 				if io.WriteString(server, row.said); row.said == "" {
 					server.CloseWrite()

@@ -439,7 +439,7 @@ type ear struct {
 	wire *wire
 }
 
-func (e ear) Read(p []byte) (int, error) {
+func (e *ear) Read(p []byte) (int, error) {
 	n, err := e.r.Read(p)
 	if n > 0 {
 		e.wire.heard = true

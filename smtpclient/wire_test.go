@@ -92,7 +92,7 @@ func TestARequestIsNotSentWhenTheServerHasSpoken(t *testing.T) {
 
 func TestARequestIsNotSentBehindHalfAReply(t *testing.T) {
 	w, server := wires(t)
-	r := bufio.NewReader(ear{w, w})
+	r := bufio.NewReader(&ear{w, w})
 	io.WriteString(server, "250-ear")
 	w.arrived()
 	w.hold(true, false)
