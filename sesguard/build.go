@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,7 @@ type built struct {
 	sesHeader []byte // the X-SES-* lines for SMTP
 
 	fixed []byte // everything but the files
+	ours  bool   // fixed was composed here: nobody else has it
 	files []file // where they go
 	size  int64  // of the message without streamed files
 
@@ -112,10 +114,36 @@ func (v *validator) compose(m *Message, h heading, b *built, now time.Time) {
 	}
 	c := composer{m: m, b: b, media: media}
 	c.max = lineAim
-	c.buf = make([]byte, 0, estimate(m, h))
+	c.buf = buffer(estimate(m, h))
 	c.header(m, h, date)
 	c.parts()
-	b.fixed = c.buf
+	b.fixed, b.ours = c.buf, true
+}
+
+// recycled are buffers that recycle has put back, which spares most of the
+// octets that composing allocates.
+var recycled sync.Pool
+
+// keepBuffer is the largest buffer that is put back.
+const keepBuffer = 64 << 10
+
+// buffer is an empty buffer with room for n octets.
+func buffer(n int) []byte {
+	if p, ok := recycled.Get().(*[]byte); ok && cap(*p) >= n {
+		return *p
+	}
+	return make([]byte, 0, n)
+}
+
+// recycle ends the use of b, whose buffer another message may get. So nobody may
+// have kept any of it: that is certain of SMTP alone, where smtpclient has
+// written or copied every octet when its Send returns. Over the API an SDK client
+// of the caller's has seen it, and any other Sender is the caller's.
+func (b *built) recycle() {
+	if p := b.fixed[:0]; b.ours && cap(p) <= keepBuffer {
+		recycled.Put(&p)
+	}
+	b.fixed = nil
 }
 
 // estimate guesses the room for the fixed part of m.

@@ -32,6 +32,7 @@ type Options struct {
 // safe for concurrent use, and holds nothing that must be closed.
 type Client struct {
 	transport Sender
+	forgets   bool // transport keeps nothing of a message
 	guard     *guard
 }
 
@@ -41,7 +42,8 @@ func New(transport Sender, opts Options) *Client {
 	if transport == nil {
 		panic("sesguard: New with a nil transport")
 	}
-	return &Client{transport: transport, guard: newGuard(opts)}
+	_, smtp := transport.(smtpTransport)
+	return &Client{transport: transport, forgets: smtp, guard: newGuard(opts)}
 }
 
 // Send may block for an hour when ctx has no deadline: that is how long the
@@ -74,6 +76,9 @@ func (c *Client) Send(ctx context.Context, m *Message) (*Receipt, error) {
 		receipt, err = c.transport.Send(ctx, built)
 		return err
 	})
+	if c.forgets {
+		b.recycle()
+	}
 	if err != nil {
 		return nil, err
 	}
