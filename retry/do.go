@@ -99,7 +99,7 @@ func (l *loop) attempt() (struct{}, error) {
 	if err != nil {
 		l.decide(err)
 	}
-	l.report(l.ended.Sub(begin))
+	l.report(begin)
 	return struct{}{}, err
 }
 
@@ -144,11 +144,11 @@ func (l *loop) fits(wait time.Duration) bool {
 	return !ok || l.ctx.Err() != nil || wait <= deadline.Add(-spare).Sub(l.ended)
 }
 
-func (l *loop) report(took time.Duration) {
+func (l *loop) report(begin time.Time) {
 	if l.policy.OnAttempt == nil {
 		return
 	}
-	a := Attempt{N: l.n, Took: took, Err: l.last}
+	a := Attempt{N: l.n, Took: l.ended.Sub(begin), Err: l.last}
 	if l.retried && l.ctx.Err() == nil {
 		a.Again, a.Wait = true, l.wait
 	}
