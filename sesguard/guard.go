@@ -32,7 +32,6 @@ type Options struct {
 // safe for concurrent use, and holds nothing that must be closed.
 type Client struct {
 	transport Sender
-	forgets   bool // transport keeps nothing of a message
 	guard     *guard
 }
 
@@ -42,8 +41,7 @@ func New(transport Sender, opts Options) *Client {
 	if transport == nil {
 		panic("sesguard: New with a nil transport")
 	}
-	_, smtp := transport.(smtpTransport)
-	return &Client{transport: transport, forgets: smtp, guard: newGuard(opts)}
+	return &Client{transport: transport, guard: newGuard(opts)}
 }
 
 // Send may block for an hour when ctx has no deadline: that is how long the
@@ -76,7 +74,7 @@ func (c *Client) Send(ctx context.Context, m *Message) (*Receipt, error) {
 		receipt, err = c.transport.Send(ctx, built)
 		return err
 	})
-	if c.forgets {
+	if _, ok := c.transport.(smtpTransport); ok {
 		b.recycle()
 	}
 	if err != nil {
