@@ -254,7 +254,7 @@ func (v *evidence) sentinelIO(err error, unsent bool) bool {
 	switch err {
 	case context.Canceled, context.DeadlineExceeded:
 		v.canceled = true
-		v.note(ContextDone, unsent)
+		v.note(ContextCanceled, unsent)
 		return true
 	case io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded:
 		v.note(Network, unsent)
@@ -279,7 +279,7 @@ func (v *evidence) note(r Reason, unsent bool) {
 	v.failed = true
 	v.unsent = v.unsent || unsent
 	v.risky = v.risky || !unsent
-	if v.cause == "" || v.cause == Network && r != ContextDone {
+	if v.cause == "" || v.cause == Network && r != ContextCanceled {
 		v.cause = r
 	}
 }
@@ -292,14 +292,14 @@ func (v *evidence) structural(err error, unsent bool) {
 	}
 	if x, ok := err.(interface{ CanceledError() bool }); ok && x.CanceledError() {
 		v.canceled = true
-		v.note(ContextDone, unsent)
+		v.note(ContextCanceled, unsent)
 	}
 	if _, ok := err.(interface{ Unwrap() error }); ok {
 		return // a timeout below is noted there
 	}
 	if x, ok := err.(interface{ Is(error) bool }); ok && x.Is(context.Canceled) {
 		v.canceled = true
-		v.note(ContextDone, unsent)
+		v.note(ContextCanceled, unsent)
 	} else if x, ok := err.(interface{ Timeout() bool }); ok && x.Timeout() {
 		v.note(Network, unsent)
 	}
@@ -378,7 +378,7 @@ func (v *evidence) fromConnection(e *Error) {
 		v.fromWords(e)
 	}
 	if v.canceled {
-		e.Reason = ContextDone
+		e.Reason = ContextCanceled
 	}
 	e.Class = localClass(e.Reason)
 }

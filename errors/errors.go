@@ -25,6 +25,8 @@ type Error struct {
 	Identities    []string // IdentityNotVerified: the addresses and domains that failed the check, without display names; at most 64
 	Truncated     bool     // the list of identities was cut, by SES or by that limit
 	Region        string   // IdentityNotVerified: the region of the check, in lower case
+	Endpoint      string   // who was asked: "host:port" over SMTP, host or region over the API, or ""
+	TrackID       string   // the mail's own id, if it bears one as an SES message tag
 	RequestID     string   // the API's request id, for AWS support
 	Recipients    []string // those this failure is about, if not all. Never part of a text or log
 	MaybeAccepted bool     // SES may have taken the message although no success was seen: sending again may duplicate it

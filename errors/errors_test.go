@@ -56,7 +56,7 @@ func TestScopes(t *testing.T) {
 		InvalidSendingPool: ScopeSender, MailFromDomainNotVerified: ScopeSender, AccessDenied: ScopeSender,
 		SendingPaused: ScopeAccount, AccountSuspended: ScopeAccount, CredentialsInvalid: ScopeAccount, CredentialsExpired: ScopeAccount,
 		NotSubscribed: ScopeAccount, AuthRequired: ScopeAccount, DailyQuotaExceeded: ScopeAccount, SendRateExceeded: ScopeAccount,
-		RecipientSyntax: ScopeRecipient, AddressBlacklisted: ScopeRecipient, TooManyConnections: ScopeConnection,
+		RecipientSyntax: ScopeRecipient, RecipientSuppressed: ScopeRecipient, TooManyConnections: ScopeConnection,
 		IdleTimeout: ScopeConnection, DuplicateHeader: ScopeMessage, Reason("other"): ScopeUnknown,
 	} {
 		if got := reason.Scope(); got != want {

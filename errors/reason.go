@@ -26,12 +26,16 @@ const (
 	TLSModeMismatch           Reason = "tls-mode-mismatch"             // TLS wrapper on a STARTTLS port, or the reverse
 	CertificateInvalid        Reason = "certificate-invalid"           // the server's certificate is not trusted
 	ResponseLost              Reason = "response-lost"                 // the message went out, no usable answer came back
-	ContextDone               Reason = "canceled"                      // the caller's context ended, or the client was closed
+	ContextCanceled           Reason = "context-canceled"              // the caller's context was canceled
+	DeadlineExceeded          Reason = "deadline-exceeded"             // the caller's context reached its deadline
+	ClientClosed              Reason = "client-closed"                 // the client was shut down or closed
+	ProxyRefused              Reason = "proxy-refused"                 // a proxy on the way does not let the connection through
 	ContentUnreadable         Reason = "content-unreadable"            // the message's own source failed
 	ProtocolError             Reason = "protocol-error"                // an answer that makes no sense here
 	AuthRequired              Reason = "auth-required"                 // nobody signed in
 	TLSRequired               Reason = "tls-required"                  // the line is not encrypted
 	CredentialsInvalid        Reason = "credentials-invalid"           // wrong, unknown or missing credentials
+	CredentialsUnavailable    Reason = "credentials-unavailable"       // credentials could not be got, so SES was not asked
 	CredentialsExpired        Reason = "credentials-expired"           // temporary credentials ran out
 	ClockSkew                 Reason = "clock-skew"                    // this machine's clock is off
 	NotSubscribed             Reason = "not-subscribed"                // the account is not signed up for SES
@@ -49,7 +53,7 @@ const (
 	NonASCIIAddress           Reason = "non-ascii-address"             // an address is not 7-bit ASCII
 	NoRecipients              Reason = "no-recipients"                 // nobody to send to
 	TooManyRecipients         Reason = "too-many-recipients"           // more than 50 recipients
-	AddressBlacklisted        Reason = "address-blacklisted"           // a recipient is on a suppression list
+	RecipientSuppressed       Reason = "recipient-suppressed"          // a recipient is on a suppression list
 	IllegalHeader             Reason = "illegal-header"                // a header is missing, empty or malformed
 	DuplicateHeader           Reason = "duplicate-header"              // a header that must be single appears twice
 	IllegalAttachment         Reason = "illegal-attachment"            // an attachment's type or name is not allowed

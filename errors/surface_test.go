@@ -33,7 +33,7 @@ func TestExportedFunctions(t *testing.T) {
 		}
 	}
 	slices.Sort(found)
-	want := []string{"Classify", "FromAPI", "FromBulkStatus", "FromSMTP", "IsFatal", "IsRetryable", "MaybeAccepted"}
+	want := []string{"Classify", "FromAPI", "FromBulkStatus", "FromContext", "FromSMTP", "IsFatal", "IsRetryable", "MaybeAccepted"}
 	if !slices.Equal(found, want) {
 		t.Errorf("exported functions %v, want %v", found, want)
 	}

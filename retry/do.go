@@ -191,7 +191,7 @@ func canceled(ctx context.Context) error {
 	if err := ctx.Err(); !errors.Is(cause, err) {
 		cause = fmt.Errorf("%w: %w", err, cause)
 	}
-	e := &seserrors.Error{Op: "retry", Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: cause}
+	e := &seserrors.Error{Op: "retry", Class: seserrors.Canceled, Reason: seserrors.ContextCanceled, Err: cause}
 	if seserrors.MaybeAccepted(e) {
 		e.Err = foreign{cause}
 	}

@@ -371,7 +371,7 @@ func hour(t *testing.T, processes int, perSecond float64) (sent []int64, refused
 		var no atomic.Int64
 		for i := range processes {
 			c, err := smtpclient.New(smtpclient.Config{
-				Addr: srv.PlainAddr, TLS: smtpclient.Plaintext, DialContext: srv.DialContext, MaxMessagesPerConn: -1, MaxConnLifetime: -1,
+				Addr: srv.PlainAddr, TLS: smtpclient.TLSNone, DialContext: srv.DialContext, MaxMessagesPerConn: -1, MaxConnLifetime: -1,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -91,7 +91,7 @@ func smtpSink(tb testing.TB) *Client {
 			go swallowSMTP(conn)
 		}
 	}()
-	pool, err := smtpclient.New(smtpclient.Config{Addr: ln.Addr().String(), TLS: smtpclient.Plaintext, MaxMessagesPerConn: -1, MaxConnLifetime: -1})
+	pool, err := smtpclient.New(smtpclient.Config{Addr: ln.Addr().String(), TLS: smtpclient.TLSNone, MaxMessagesPerConn: -1, MaxConnLifetime: -1})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func reasonsInSource(t *testing.T) (reasons []seserrors.Reason) {
 // configuration set, nothing that time cures, and not a wrong clock.
 func TestOnlyARefusalOfTheAccountOpensTheBreaker(t *testing.T) {
 	opening := []seserrors.Reason{
-		seserrors.AuthRequired, seserrors.CredentialsInvalid, seserrors.CredentialsExpired,
+		seserrors.AuthRequired, seserrors.CredentialsInvalid, seserrors.CredentialsExpired, seserrors.CredentialsUnavailable,
 		seserrors.NotSubscribed, seserrors.SendingPaused, seserrors.AccountSuspended,
 	}
 	for _, reason := range reasonsInSource(t) {
@@ -132,7 +132,7 @@ func TestAProbeThatDoesNotReachSESIsFollowedByAnother(t *testing.T) {
 		var b breaker
 		pass(&b, paused())
 		time.Sleep(minCooldown)
-		for _, err := range []error{seserrors.Classify(seserrors.Network), seserrors.Classify(seserrors.ContextDone),
+		for _, err := range []error{seserrors.Classify(seserrors.Network), seserrors.Classify(seserrors.ContextCanceled),
 			seserrors.Classify(seserrors.ClockSkew), lost(), errPanicked} {
 			pass(&b, err)
 			probe, err := b.admit()

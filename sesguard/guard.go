@@ -230,7 +230,7 @@ var errPanicked error = &seserrors.Error{Class: seserrors.Unknown}
 // ended is the error for a context that ended while op waited: nothing was in
 // flight.
 func ended(ctx context.Context, op string) error {
-	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: causeOf(ctx)}
+	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextCanceled, Err: causeOf(ctx)}
 }
 
 // causeOf is why ctx ended, without the doubt of another mail.

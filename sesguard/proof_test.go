@@ -214,7 +214,7 @@ func (w *world) newPool(t *testing.T) *smtpclient.Client {
 	cfg.TLSConfig, cfg.DialContext = w.srv.TLSConfig(), w.network.DialContext
 	switch w.door {
 	case plainSMTP:
-		cfg.Addr, cfg.TLS = w.srv.PlainAddr, smtpclient.Plaintext
+		cfg.Addr, cfg.TLS = w.srv.PlainAddr, smtpclient.TLSNone
 	case startTLS:
 		cfg.Addr = w.srv.SMTPAddr
 	case tlsWrapper:

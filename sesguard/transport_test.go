@@ -142,7 +142,7 @@ func TestBothTransportsGiveTheSameClassForTheSameCause(t *testing.T) {
 		sestest.SendRateExceeded, sestest.DailyQuotaExceeded, sestest.AccessDenied, sestest.IdentityNotVerified,
 		sestest.MailFromDomainNotVerified, sestest.SendingPaused, sestest.ConfigurationSetMissing,
 		sestest.ConfigurationSetPaused, sestest.MessageTooLong, sestest.IllegalAddress, sestest.TooManyRecipients,
-		sestest.AddressBlacklisted, sestest.IllegalHeader, sestest.DuplicateHeader, sestest.InvalidTag, sestest.MessageRejected,
+		sestest.RecipientSuppressed, sestest.IllegalHeader, sestest.DuplicateHeader, sestest.InvalidTag, sestest.MessageRejected,
 	} {
 		t.Run(string(cause), func(t *testing.T) {
 			want := seserrors.Classify(seserrors.Reason(cause)).Class

@@ -158,7 +158,7 @@ func (w *witness) unanswered(ctx context.Context, e *seserrors.Error) {
 	e.MaybeAccepted = w.body != nil && w.body.handedOut()
 	switch {
 	case ctx.Err() != nil:
-		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextDone
+		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextCanceled
 		e.Err = stderrors.Join(causeOf(ctx), e.Err)
 	case e.MaybeAccepted:
 		e.Class, e.Reason = seserrors.Unavailable, seserrors.ResponseLost

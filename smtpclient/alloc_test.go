@@ -67,7 +67,7 @@ func (quietConn) Write(func(uintptr) bool) error  { return nil }
 func TestASendOnAKeptConnectionAllocatesAtMostFourTimes(t *testing.T) {
 	s, msg, to := steadySession(), benchMessage(2<<10), []string{someone}
 	live := make(map[*session]struct{})
-	c, err := New(Config{Addr: "127.0.0.1:2525", TLS: Plaintext, MaxMessagesPerConn: -1, MaxConnLifetime: -1, MaxConnIdleTime: -1})
+	c, err := New(Config{Addr: "127.0.0.1:2525", TLS: TLSNone, MaxMessagesPerConn: -1, MaxConnLifetime: -1, MaxConnIdleTime: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

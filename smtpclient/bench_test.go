@@ -98,7 +98,7 @@ func benchMessage(size int) []byte {
 }
 
 func benchClient(tb testing.TB, secure bool, mode PipelineMode) *Client {
-	cfg := Config{Addr: sinkServer(tb, secure), TLS: Plaintext, MaxMessagesPerConn: -1, MaxConnLifetime: -1, Pipelining: mode}
+	cfg := Config{Addr: sinkServer(tb, secure), TLS: TLSNone, MaxMessagesPerConn: -1, MaxConnLifetime: -1, Pipelining: mode}
 	if secure {
 		cfg.TLS, cfg.TLSConfig = TLSWrapper, clientTLS
 	}

@@ -368,7 +368,7 @@ func TestADialThatOutlivesItsWaiterMayBeRefusedToo(t *testing.T) {
 		time.Sleep(75 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		want(t, c.slow(ctx, 0), seserrors.Canceled, seserrors.ContextDone, false)
+		want(t, c.slow(ctx, 0), seserrors.Canceled, seserrors.ContextCanceled, false)
 		close(release)
 		time.Sleep(time.Second)
 		if st := c.Stats(); st.Ceiling != 1 || st.DialErrors != 1 {

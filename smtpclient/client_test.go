@@ -41,7 +41,7 @@ func (s *script) through(wrap func(net.Conn) net.Conn) func(*Config) {
 
 // inClearText has a client neither encrypt nor sign in.
 func inClearText(cfg *Config) {
-	cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", Plaintext, "", ""
+	cfg.Addr, cfg.TLS, cfg.Username, cfg.Password = "127.0.0.1:25", TLSNone, "", ""
 }
 
 // closeAndCheck ends the client and looks for what it may have left. A message
@@ -81,14 +81,14 @@ func (c *Client) post(ctx context.Context, to ...string) (Reply, error) {
 }
 
 func TestSendOverEachKindOfConnection(t *testing.T) {
-	for name, mode := range map[string]TLSMode{"STARTTLS": STARTTLS, "wrapper": TLSWrapper, "plaintext": Plaintext} {
+	for name, mode := range map[string]TLSMode{"STARTTLS": TLSStartTLS, "wrapper": TLSWrapper, "plaintext": TLSNone} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript(t)
 				s.wrapper = mode == TLSWrapper
 				c := s.client(t, func(cfg *Config) {
 					cfg.TLS = mode
-					if mode == Plaintext {
+					if mode == TLSNone {
 						cfg.Addr = "127.0.0.1:2525"
 					}
 				})

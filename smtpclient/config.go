@@ -23,12 +23,12 @@ const (
 	TLSAuto TLSMode = iota
 	// STARTTLS begins in clear text and upgrades before anything secret is
 	// said (RFC 3207). A server that does not offer the upgrade is refused.
-	STARTTLS
+	TLSStartTLS
 	// TLSWrapper speaks TLS from the first octet (RFC 8314, section 3.3).
 	TLSWrapper
 	// Plaintext never encrypts. It is for a relay or a mail catcher on this
 	// machine: New refuses it for any host that is not a loopback address.
-	Plaintext
+	TLSNone
 
 	// opportunistic upgrades where STARTTLS is offered. It is SendMail's mode
 	// for loopback and not to be had through a Config.
@@ -255,19 +255,19 @@ func starttlsPort(port int) bool { return port == 25 || port == 587 || port == 2
 
 func (c *Config) setTLS() *seserrors.Error {
 	if c.TLS == TLSAuto {
-		c.TLS = STARTTLS
+		c.TLS = TLSStartTLS
 		if wrapperPort(c.Port) {
 			c.TLS = TLSWrapper
 		}
 	}
 	switch port := strconv.Itoa(c.Port); {
-	case c.TLS > Plaintext:
+	case c.TLS > TLSNone:
 		return configError(seserrors.InvalidParameter, "TLS", "unknown mode")
 	case c.TLS == TLSWrapper && starttlsPort(c.Port):
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks STARTTLS: leave TLS at TLSAuto, or use port 465 or 2465")
 	case c.TLS != TLSWrapper && wrapperPort(c.Port):
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks TLS from the first octet: leave TLS at TLSAuto, or use port 587 or 2587")
-	case c.TLS == Plaintext && !loopback(c.host()):
+	case c.TLS == TLSNone && !loopback(c.host()):
 		return configError(seserrors.TLSRequired, "TLS", "Plaintext is only for a loopback address: leave TLS at TLSAuto")
 	}
 	return nil
@@ -315,7 +315,7 @@ func (c *Config) checkCredentials() *seserrors.Error {
 	case c.Username == "" && c.Password != "":
 		return configError(seserrors.InvalidParameter, "Username", "missing beside a Password: it is the access key id of the IAM user")
 	case c.Username != "" && c.Password == "":
-		return configError(seserrors.InvalidParameter, "Password", "missing beside a Username: derive it with smtpclient.Password from the secret access key")
+		return configError(seserrors.InvalidParameter, "Password", "missing beside a Username: derive it with smtpclient.DerivePassword from the secret access key")
 	}
 	if problem := temporary(c.Username, c.Password); problem != "" {
 		return configError(seserrors.CredentialsInvalid, "Username", problem)

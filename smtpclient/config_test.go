@@ -27,11 +27,11 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 		{"port zero", Config{Addr: "smtp.example.com:0"}, seserrors.InvalidParameter, []string{"port"}},
 		{"line break in the host", Config{Addr: "a\r\nb:25"}, seserrors.InvalidParameter, []string{"host"}},
 		{"wrapper on 587", Config{Region: "eu-west-1", TLS: TLSWrapper}, seserrors.TLSModeMismatch, []string{"587", "STARTTLS", "465"}},
-		{"STARTTLS on 465", Config{Region: "eu-west-1", Port: 465, TLS: STARTTLS}, seserrors.TLSModeMismatch, []string{"465", "587"}},
-		{"STARTTLS on 2465", Config{Addr: "x.example:2465", TLS: STARTTLS}, seserrors.TLSModeMismatch, []string{"2465"}},
-		{"plaintext to another machine", Config{Addr: "smtp.example.com:25", TLS: Plaintext}, seserrors.TLSRequired, []string{"loopback"}},
-		{"plaintext to a name that only looks local", Config{Addr: "localhost.example.com:25", TLS: Plaintext}, seserrors.TLSRequired, []string{"loopback"}},
-		{"plaintext to the private network", Config{Addr: "10.0.0.1:25", TLS: Plaintext}, seserrors.TLSRequired, []string{"loopback"}},
+		{"STARTTLS on 465", Config{Region: "eu-west-1", Port: 465, TLS: TLSStartTLS}, seserrors.TLSModeMismatch, []string{"465", "587"}},
+		{"STARTTLS on 2465", Config{Addr: "x.example:2465", TLS: TLSStartTLS}, seserrors.TLSModeMismatch, []string{"2465"}},
+		{"plaintext to another machine", Config{Addr: "smtp.example.com:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
+		{"plaintext to a name that only looks local", Config{Addr: "localhost.example.com:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
+		{"plaintext to the private network", Config{Addr: "10.0.0.1:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
 		{"unknown mode", Config{Addr: "x.example:25", TLS: opportunistic}, seserrors.InvalidParameter, []string{"TLS"}},
 		{"no verification", Config{Region: "eu-west-1", TLSConfig: &tls.Config{InsecureSkipVerify: true}}, seserrors.CertificateInvalid, []string{"RootCAs"}},
 		{"STS access key", Config{Region: "eu-west-1", Username: "ASIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"temporary", "IAM user"}},
@@ -67,7 +67,7 @@ func TestTheZeroConfigHasTheDocumentedDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Addr != "email-smtp.eu-west-1.amazonaws.com:587" || got.TLS != STARTTLS || got.TLSConfig.ServerName != "email-smtp.eu-west-1.amazonaws.com" ||
+	if got.Addr != "email-smtp.eu-west-1.amazonaws.com:587" || got.TLS != TLSStartTLS || got.TLSConfig.ServerName != "email-smtp.eu-west-1.amazonaws.com" ||
 		got.MaxConns != 10 || got.MaxMessagesPerConn != 100 || got.MaxConnLifetime != 5*time.Minute || got.MaxConnIdleTime != 5*time.Second ||
 		got.DialTimeout != 30*time.Second || got.CommandTimeout != time.Minute || got.DataTimeout != 10*time.Minute || got.LocalName != "localhost" {
 		t.Errorf("%+v", got)
@@ -79,7 +79,7 @@ func TestTheZeroConfigHasTheDocumentedDefaults(t *testing.T) {
 }
 
 func TestTheModeFitsThePort(t *testing.T) {
-	for port, mode := range map[string]TLSMode{"25": STARTTLS, "587": STARTTLS, "2587": STARTTLS, "465": TLSWrapper, "2465": TLSWrapper, "1025": STARTTLS} {
+	for port, mode := range map[string]TLSMode{"25": TLSStartTLS, "587": TLSStartTLS, "2587": TLSStartTLS, "465": TLSWrapper, "2465": TLSWrapper, "1025": TLSStartTLS} {
 		cfg, err := Config{Addr: "smtp.example.com:" + port}.complete()
 		if err != nil || cfg.TLS != mode {
 			t.Errorf("port %s: %v, %v", port, cfg.TLS, err)
@@ -137,7 +137,7 @@ func TestPasswordIsTheDocumentedDerivation(t *testing.T) {
 		"us-east-1":    "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9",
 		"eu-central-1": "BF0/eIJm0ruTHsSjOkRuOGzGF+zeSyE3aiRzrzUQ8LwG",
 	} {
-		if got := Password(example, region); got != password {
+		if got := DerivePassword(example, region); got != password {
 			t.Errorf("%s: got %q, want %q", region, got, password)
 		}
 	}
@@ -148,8 +148,8 @@ func TestErrClosedIsAnEndOfTheConnectionAndACancellation(t *testing.T) {
 	c := s.client(t)
 	c.Close()
 	_, err := c.post(t.Context())
-	want(t, err, seserrors.Canceled, seserrors.ContextDone, false)
-	want(t, c.Ping(t.Context()), seserrors.Canceled, seserrors.ContextDone, false)
+	want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
+	want(t, c.Ping(t.Context()), seserrors.Canceled, seserrors.ContextCanceled, false)
 	if !errors.Is(err, ErrClosed) || !errors.Is(ErrClosed, seserrors.Canceled) || errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

@@ -196,7 +196,7 @@ func extensions(text string) map[string]string {
 func (s *setup) encrypt(ctx context.Context) *seserrors.Error {
 	_, offered := s.ext["STARTTLS"]
 	switch {
-	case s.cfg.TLS == TLSWrapper, s.cfg.TLS == Plaintext, s.cfg.TLS == opportunistic && !offered:
+	case s.cfg.TLS == TLSWrapper, s.cfg.TLS == TLSNone, s.cfg.TLS == opportunistic && !offered:
 		return nil
 	case !offered:
 		return &seserrors.Error{Op: "smtp STARTTLS", Class: seserrors.Denied, Reason: seserrors.TLSRequired,

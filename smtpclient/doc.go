@@ -11,7 +11,7 @@
 //	c, err := smtpclient.New(smtpclient.Config{
 //		Region:   "eu-west-1",
 //		Username: accessKeyID, // of an IAM user
-//		Password: smtpclient.Password(secretAccessKey, "eu-west-1"),
+//		Password: smtpclient.DerivePassword(secretAccessKey, "eu-west-1"),
 //	})
 //	if err != nil {
 //		return err // names the field and the remedy

@@ -14,7 +14,7 @@ import (
 var ErrClosed error = &seserrors.Error{
 	Op:      "smtpclient",
 	Class:   seserrors.Canceled,
-	Reason:  seserrors.ContextDone,
+	Reason:  seserrors.ContextCanceled,
 	Message: "client is closed",
 	Err:     net.ErrClosed,
 }
@@ -25,7 +25,7 @@ var (
 )
 
 func closedError(op string) *seserrors.Error {
-	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: ErrClosed}
+	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextCanceled, Err: ErrClosed}
 }
 
 // canceled is the error for a context that ended. It keeps both the standard
@@ -38,7 +38,7 @@ func canceled(ctx context.Context, op string) *seserrors.Error {
 		}
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextDone, Err: err}
+	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextCanceled, Err: err}
 }
 
 // otherMail is a context's cause that is itself a mail in doubt, as when one of

@@ -101,9 +101,9 @@ func ExampleNew() {
 	// Output: smtpclient New: invalid (tls-mode-mismatch): Config.TLS: port 587 speaks STARTTLS: leave TLS at TLSAuto, or use port 465 or 2465
 }
 
-func ExamplePassword() {
+func ExampleDerivePassword() {
 	// The secret of AWS's examples.
-	fmt.Println(smtpclient.Password("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"))
+	fmt.Println(smtpclient.DerivePassword("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"))
 	// Output: BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9
 }
 

@@ -14,7 +14,7 @@ import (
 // A password is valid in one region only. Temporary credentials (an access key
 // id that starts with ASIA, from STS or an IAM role) cannot be converted: SES
 // answers them with 535. The result is a secret too.
-func Password(secretAccessKey, region string) string {
+func DerivePassword(secretAccessKey, region string) string {
 	sum := []byte("AWS4" + secretAccessKey)
 	for _, part := range [...]string{"11111111", region, "ses", "aws4_request", "SendRawEmail"} {
 		mac := hmac.New(sha256.New, sum)

@@ -196,7 +196,7 @@ func TestPhaseTableOnSockets(t *testing.T) {
 func (s *script) onSocket(cfg *Config) {
 	cfg.Addr, cfg.TLS, cfg.DialContext = s.listen(), TLSWrapper, nil
 	if !s.wrapper {
-		cfg.TLS, cfg.Username, cfg.Password = Plaintext, "", ""
+		cfg.TLS, cfg.Username, cfg.Password = TLSNone, "", ""
 	}
 }
 
@@ -264,7 +264,7 @@ func TestTheContextEndsWithoutDoubtBeforeTheDotAndInDoubtAfterIt(t *testing.T) {
 				defer cancel()
 				start := time.Now()
 				_, err := c.post(ctx)
-				want(t, err, seserrors.Canceled, seserrors.ContextDone, row.maybe)
+				want(t, err, seserrors.Canceled, seserrors.ContextCanceled, row.maybe)
 				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, why) {
 					t.Errorf("%v lacks the context's error or its cause", err)
 				}
@@ -289,7 +289,7 @@ func TestAContextThatEndsInsideTheBodyCutsTheConnection(t *testing.T) {
 			cancel()
 			return n, err
 		}))
-		want(t, err, seserrors.Canceled, seserrors.ContextDone, false)
+		want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
 		synctest.Wait()
 		if got := s.mailbox(); len(got) != 0 {
 			t.Errorf("half a mail was accepted: %q", got)

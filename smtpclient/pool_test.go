@@ -294,7 +294,7 @@ func TestAWaiterWhoseContextEndsLeavesTheQueue(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := c.post(ctx)
-		want(t, err, seserrors.Canceled, seserrors.ContextDone, false)
+		want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
 		if st := c.Stats(); st.Waiting != 0 {
 			t.Errorf("stats %+v", st)
 		}

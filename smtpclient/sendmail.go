@@ -29,7 +29,7 @@ func SendMail(addr string, a smtp.Auth, from string, to []string, msg []byte) er
 	if err != nil {
 		return err
 	}
-	if cfg.TLS == STARTTLS && loopback(cfg.host()) {
+	if cfg.TLS == TLSStartTLS && loopback(cfg.host()) {
 		cfg.TLS = opportunistic
 	}
 	if f := sendOnce(&cfg, a, &mail{from: from, to: to, msg: source}); f != nil {

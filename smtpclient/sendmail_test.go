@@ -81,7 +81,7 @@ func TestSendMailOnLoopback(t *testing.T) {
 
 func TestSendMailNeverSpeaksInClearTextToAnotherMachine(t *testing.T) {
 	cfg, err := Config{Addr: "smtp.example.com:25"}.complete()
-	if err != nil || cfg.TLS != STARTTLS {
+	if err != nil || cfg.TLS != TLSStartTLS {
 		t.Errorf("%v, %v", cfg.TLS, err)
 	}
 	for _, addr := range []string{"", "smtp.example.com", "smtp.example.com:x"} {

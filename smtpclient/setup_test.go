@@ -180,7 +180,7 @@ func TestAWrongTLSModeIsDiagnosed(t *testing.T) {
 			s := newScript(t)
 			s.wrapper = true
 			start := time.Now()
-			_, err := s.client(t, func(cfg *Config) { cfg.TLS, cfg.Addr = STARTTLS, "smtp.example.com:1465" }).post(t.Context())
+			_, err := s.client(t, func(cfg *Config) { cfg.TLS, cfg.Addr = TLSStartTLS, "smtp.example.com:1465" }).post(t.Context())
 			e := want(t, err, seserrors.Denied, seserrors.TLSModeMismatch, false)
 			if !strings.Contains(e.Error(), "TLSWrapper") || time.Since(start) > DefaultDialTimeout {
 				t.Errorf("%v after %v", err, time.Since(start))
@@ -456,7 +456,7 @@ func TestADialOutlivesItsWaiterAndItsConnectionIsPooled(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, err := c.post(ctx)
-		want(t, err, seserrors.Canceled, seserrors.ContextDone, false)
+		want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
 		if time.Since(start) != time.Second {
 			t.Errorf("the waiter was held %v", time.Since(start))
 		}
@@ -505,7 +505,7 @@ func serverInfo(name string, tls bool) *smtp.ServerInfo {
 }
 
 func TestEHLOIsSaidOnceBeforeTLSAndOnceBehindIt(t *testing.T) {
-	for mode, want := range map[TLSMode]int{STARTTLS: 2, TLSWrapper: 1} {
+	for mode, want := range map[TLSMode]int{TLSStartTLS: 2, TLSWrapper: 1} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
 			s.wrapper = mode == TLSWrapper

@@ -141,7 +141,7 @@ func stress(t *testing.T, limited bool) {
 	h.wrap = func(c net.Conn) net.Conn { return &guest{Conn: l.wrap(c), hall: h} }
 	l.addr = h.listen()
 	c := h.client(t, func(cfg *Config) {
-		cfg.Addr, cfg.TLS, cfg.Username, cfg.Password, cfg.DialContext = l.addr, Plaintext, "", "", l.dial
+		cfg.Addr, cfg.TLS, cfg.Username, cfg.Password, cfg.DialContext = l.addr, TLSNone, "", "", l.dial
 		cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.MaxConnIdleTime = maxConns, 7, 20*time.Millisecond
 	})
 	h.compare(t, c, c.rush(t))

@@ -342,8 +342,8 @@ func TestASendWithAnEndedContextTouchesNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := c.post(ctx)
-		want(t, err, seserrors.Canceled, seserrors.ContextDone, false)
-		want(t, c.Ping(ctx), seserrors.Canceled, seserrors.ContextDone, false)
+		want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
+		want(t, c.Ping(ctx), seserrors.Canceled, seserrors.ContextCanceled, false)
 		if n, _, _ := s.connections(); n != 0 {
 			t.Error("dialled")
 		}
@@ -366,7 +366,7 @@ func (g *gate) Write(p []byte) (int, error) {
 func plain(write func(p []byte) error) func(*Config) {
 	return func(cfg *Config) {
 		dial := cfg.DialContext
-		cfg.Addr, cfg.TLS = "127.0.0.1:2525", Plaintext
+		cfg.Addr, cfg.TLS = "127.0.0.1:2525", TLSNone
 		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dial(ctx, network, addr)
 			return &gate{conn, write}, err
@@ -489,7 +489,7 @@ func TestAContextThatEndsWhileTheEndIsWrittenEndsSendAtOnce(t *testing.T) {
 			n, err := w.Write(bytes.Repeat([]byte("0123456789abcd\r\n"), (pipeBuffer+tail/2)/16)) // all but the end fits
 			return int64(n), err
 		})
-		e := want(t, err, seserrors.Canceled, seserrors.ContextDone, true)
+		e := want(t, err, seserrors.Canceled, seserrors.ContextCanceled, true)
 		if took := time.Since(start); took != time.Minute || e.Op != opEnd {
 			t.Errorf("%s took %v", e.Op, took)
 		}

@@ -389,7 +389,7 @@ func (l frailLine) Write(p []byte) (int, error) {
 // Each write that fails is noticed before the next is tried, or the end of the
 // message would follow and leave doubt.
 func TestOverTLSTheBodyTakesFewWritesAndNoneFailsUnnoticed(t *testing.T) {
-	for name, mode := range map[string]TLSMode{"STARTTLS": STARTTLS, "TLSWrapper": TLSWrapper} {
+	for name, mode := range map[string]TLSMode{"STARTTLS": TLSStartTLS, "TLSWrapper": TLSWrapper} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				msg := benchMessage(300 << 10)

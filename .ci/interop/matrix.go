@@ -170,10 +170,10 @@ func matrices(l *list) {
 			l.add(kind, "messages, "+tls, func() []row { return []row{matrix(newScripted(kind, o), modes[tls], tls != "none")} })
 		}
 	}
-	l.add("postfix", "messages, starttls", func() []row { return []row{matrix(newPostfix(false), smtpclient.STARTTLS, true)} })
+	l.add("postfix", "messages, starttls", func() []row { return []row{matrix(newPostfix(false), smtpclient.TLSStartTLS, true)} })
 	l.add("postfix", "messages, wrapper", func() []row { return []row{matrix(newPostfix(true), smtpclient.TLSWrapper, true)} })
-	l.add("exim", "messages, starttls", func() []row { return []row{matrix(newExim(""), smtpclient.STARTTLS, true)} })
-	l.add("exim", "messages, plaintext", func() []row { return []row{matrix(newExim(""), smtpclient.Plaintext, false)} })
+	l.add("exim", "messages, starttls", func() []row { return []row{matrix(newExim(""), smtpclient.TLSStartTLS, true)} })
+	l.add("exim", "messages, plaintext", func() []row { return []row{matrix(newExim(""), smtpclient.TLSNone, false)} })
 }
 
 func matrix(server Server, mode smtpclient.TLSMode, auth bool) row {

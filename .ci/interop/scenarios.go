@@ -60,7 +60,7 @@ func newServer(kind string) Server {
 // modes are the ways to encrypt, and to sign in.
 var encryptions = []string{"starttls", "wrapper", "none"}
 
-var modes = map[string]smtpclient.TLSMode{"starttls": smtpclient.STARTTLS, "wrapper": smtpclient.TLSWrapper, "none": smtpclient.Plaintext}
+var modes = map[string]smtpclient.TLSMode{"starttls": smtpclient.TLSStartTLS, "wrapper": smtpclient.TLSWrapper, "none": smtpclient.TLSNone}
 
 // idle lets servers hang up on connections that the pool believes alive: the
 // waits lie around the servers' limit. Every Send succeeds at once.
@@ -68,7 +68,7 @@ func idle(l *list) {
 	around := func(rng *rand.Rand) time.Duration {
 		return 850*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))
 	}
-	t := traffic{sends: 160, workers: 16, rounds: around, mode: smtpclient.STARTTLS, auth: true,
+	t := traffic{sends: 160, workers: 16, rounds: around, mode: smtpclient.TLSStartTLS, auth: true,
 		config: func(c *smtpclient.Config) { c.MaxConns, c.MaxConnIdleTime = 16, -1 }}
 	for _, kind := range kinds {
 		for _, tls := range encryptions {
@@ -85,7 +85,7 @@ func idle(l *list) {
 
 // limits are those of messages on a connection, of connections, and of rates.
 func limits(l *list) {
-	t := traffic{sends: 300, workers: 8, mode: smtpclient.STARTTLS, auth: true}
+	t := traffic{sends: 300, workers: 8, mode: smtpclient.TLSStartTLS, auth: true}
 	guarded := t
 	guarded.policy = &quick
 	for _, kind := range kinds {
@@ -131,7 +131,7 @@ func wrapped(t traffic) traffic {
 // refusals come at every stage, at random. Behind the guard a few of those that
 // time cures remain, since 421 also ends other mails.
 func refusals(l *list) {
-	t := traffic{sends: 1500, workers: 16, mode: smtpclient.STARTTLS, auth: true, fails: true}
+	t := traffic{sends: 1500, workers: 16, mode: smtpclient.TLSStartTLS, auth: true, fails: true}
 	for _, kind := range kinds {
 		for _, pipelining := range []bool{false, true} {
 			o := Options{TLS: "starttls", Auth: true, Seed: env.seed, Refuse: 0.06, Pipelining: pipelining}
@@ -162,7 +162,7 @@ func cuts(l *list) {
 			l.add(kind, "cuts by the server, guard, "+tls, func() []row { return with(newScripted(kind, o), guarded) })
 		}
 		forced := t
-		forced.mode, forced.auth = smtpclient.Plaintext, false
+		forced.mode, forced.auth = smtpclient.TLSNone, false
 		forced.config = func(c *smtpclient.Config) {
 			t.config(c)
 			c.Pipelining = smtpclient.PipelineForce
@@ -182,7 +182,7 @@ func sometimes(rng *rand.Rand, share float64, most time.Duration) time.Duration 
 
 // proxied ends connections at a random byte, in either direction.
 func proxied(l *list) {
-	t := traffic{sends: 1500, workers: 16, mode: smtpclient.STARTTLS, auth: true, fails: true,
+	t := traffic{sends: 1500, workers: 16, mode: smtpclient.TLSStartTLS, auth: true, fails: true,
 		config:  func(c *smtpclient.Config) { c.MaxConns, c.MaxMessagesPerConn = 8, 20 },
 		timeout: func(rng *rand.Rand) time.Duration { return sometimes(rng, 0.02, 200*time.Millisecond) }}
 	add := func(kind, name string, server func() Server, t traffic) {
@@ -219,7 +219,7 @@ func proxied(l *list) {
 			add(kind, name, func() Server { return newServer(kind) }, t)
 		}
 		plain := t
-		plain.mode, plain.auth = smtpclient.Plaintext, false
+		plain.mode, plain.auth = smtpclient.TLSNone, false
 		add("postfix", name+", plaintext", func() Server { return newPostfix(false, "smtpd_tls_security_level = none") }, plain)
 		add("exim", name+", plaintext", func() Server { return newExim("") }, plain)
 	}
@@ -232,7 +232,7 @@ func ends(l *list) {
 		if hard {
 			name = "Close in the midst"
 		}
-		t := traffic{sends: 4000, workers: 64, mode: smtpclient.STARTTLS, auth: true, fails: true,
+		t := traffic{sends: 4000, workers: 64, mode: smtpclient.TLSStartTLS, auth: true, fails: true,
 			during: func(pool *smtpclient.Client, done <-chan struct{}) {
 				time.Sleep(400 * time.Millisecond)
 				if hard {
@@ -302,18 +302,18 @@ func bulk(l *list) {
 				return newScripted(kind, Options{TLS: tls, Auth: tls != "none", Pipelining: pipelining})
 			}
 		}
-		add(kind, n, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, false, server("starttls", true))
-		add(kind, n, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, true, server("starttls", true))
-		add(kind, n, smtpclient.Plaintext, false, smtpclient.PipelineForce, false, server("none", false))
+		add(kind, n, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, false, server("starttls", true))
+		add(kind, n, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, true, server("starttls", true))
+		add(kind, n, smtpclient.TLSNone, false, smtpclient.PipelineForce, false, server("none", false))
 		add(kind, n, smtpclient.TLSWrapper, true, smtpclient.PipelineForce, true, server("wrapper", false))
 	}
 	strict := []string{"smtpd_discard_ehlo_keywords = pipelining", "smtpd_data_restrictions = reject_unauth_pipelining"}
 	forbid := []string{"smtpd_discard_ehlo_keywords = pipelining", "smtpd_forbid_unauth_pipelining = yes"}
-	add("postfix", 4000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, false, func() Server { return newPostfix(false) })
-	add("postfix", 3000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, true, func() Server { return newPostfix(false) })
+	add("postfix", 4000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, false, func() Server { return newPostfix(false) })
+	add("postfix", 3000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, true, func() Server { return newPostfix(false) })
 	add("postfix", 3000, smtpclient.TLSWrapper, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(true, strict...) })
-	add("postfix", 1000, smtpclient.STARTTLS, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(false, forbid...) })
-	add("exim", 2000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, false, func() Server { return newExim("") })
-	add("exim", 2000, smtpclient.STARTTLS, true, smtpclient.PipelineAuto, true, func() Server { return newExim("") })
-	add("exim", 1000, smtpclient.Plaintext, false, smtpclient.PipelineForce, false, func() Server { return newExim("", "pipelining_advertise_hosts = :") })
+	add("postfix", 1000, smtpclient.TLSStartTLS, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(false, forbid...) })
+	add("exim", 2000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, false, func() Server { return newExim("") })
+	add("exim", 2000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, true, func() Server { return newExim("") })
+	add("exim", 1000, smtpclient.TLSNone, false, smtpclient.PipelineForce, false, func() Server { return newExim("", "pipelining_advertise_hosts = :") })
 }

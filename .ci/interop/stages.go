@@ -47,7 +47,7 @@ func stages(l *list) {
 func refuseEach(server Server, pipelining smtpclient.PipelineMode, isPostfix bool) row {
 	env.start(server)
 	defer env.stop(server)
-	t := traffic{server: server, mode: smtpclient.STARTTLS, auth: true, config: func(c *smtpclient.Config) { c.MaxConns, c.Pipelining = 1, pipelining }}
+	t := traffic{server: server, mode: smtpclient.TLSStartTLS, auth: true, config: func(c *smtpclient.Config) { c.MaxConns, c.Pipelining = 1, pipelining }}
 	pool := t.pool()
 	defer pool.Close()
 	sender := sesguard.SMTP(pool)

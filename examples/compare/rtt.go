@@ -60,7 +60,7 @@ func roundTrips(b *bench) error {
 	}})
 	const conns = 16
 	long := smtpClient("sesguard", func(n int) smtpclient.Config {
-		return smtpclient.Config{Addr: e.addr, TLS: smtpclient.STARTTLS, TLSConfig: b.sink.tlsConfig(), MaxConns: n,
+		return smtpclient.Config{Addr: e.addr, TLS: smtpclient.TLSStartTLS, TLSConfig: b.sink.tlsConfig(), MaxConns: n,
 			Username: "AKIAIOSFODNN7EXAMPLE", Password: "not looked at"}
 	}, msg, recipient)
 	us, err := steady(long, conns, 200*4*b.rtt) // each connection is replaced twice

@@ -61,7 +61,7 @@ func (c closers) close() {
 
 // kept is a configuration whose connections are never replaced.
 func (e endpoint) kept(conns int) smtpclient.Config {
-	cfg := smtpclient.Config{Addr: e.addr, TLS: smtpclient.Plaintext, MaxConns: conns,
+	cfg := smtpclient.Config{Addr: e.addr, TLS: smtpclient.TLSNone, MaxConns: conns,
 		MaxMessagesPerConn: -1, MaxConnLifetime: -1, MaxConnIdleTime: -1}
 	if e.tls != nil {
 		cfg.TLS, cfg.TLSConfig = smtpclient.TLSWrapper, e.tls

@@ -124,5 +124,5 @@ func smtpCredentials(region string) (username, password string) {
 	if id == "" || secret == "" || region == "" || os.Getenv("AWS_SESSION_TOKEN") != "" {
 		return "", ""
 	}
-	return id, smtpclient.Password(secret, region)
+	return id, smtpclient.DerivePassword(secret, region)
 }

@@ -100,7 +100,7 @@ func TestAStoppedConsumerKeepsWhatWasNotSent(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	c := newTestConsumer(func(context.Context, *sesguard.Message) (*sesguard.Receipt, error) {
 		stop(stopped)
-		return nil, &seserrors.Error{Class: seserrors.Canceled, Reason: seserrors.ContextDone}
+		return nil, &seserrors.Error{Class: seserrors.Canceled, Reason: seserrors.ContextCanceled}
 	})
 	j := order("1", "a@example.com", "ann@example.org")
 	c.ready = []*job{j}

@@ -79,7 +79,7 @@ func credentials(getenv func(string) string, region string) (username, password 
 	if id == "" || secret == "" || region == "" || getenv("AWS_SESSION_TOKEN") != "" {
 		return "", ""
 	}
-	return id, smtpclient.Password(secret, region)
+	return id, smtpclient.DerivePassword(secret, region)
 }
 
 func report(out io.Writer, receipt *sesguard.Receipt, err error) int {

@@ -120,7 +120,7 @@ func TestAKeyOfARoleIsRefusedBeforeItIsUsed(t *testing.T) {
 
 func TestThePasswordIsDerivedFromAnAccessKey(t *testing.T) {
 	name, password := credentials(env(map[string]string{"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": secret}), "eu-west-1")
-	if want := smtpclient.Password(secret, "eu-west-1"); name != "AKIA" || password != want {
+	if want := smtpclient.DerivePassword(secret, "eu-west-1"); name != "AKIA" || password != want {
 		t.Errorf("credentials are %q and not the password derived for the region", name)
 	}
 }

@@ -69,7 +69,7 @@ func (s *script) refusal() []sestest.Fault {
 	}
 	return one(sestest.Refuse(pick(s.dice,
 		sestest.SendRateExceeded, sestest.SendRateExceeded, sestest.ServiceFailure, sestest.IdleTimeout,
-		sestest.SessionMessageLimit, sestest.MessageRejected, sestest.AddressBlacklisted, sestest.RequestTimeout,
+		sestest.SessionMessageLimit, sestest.MessageRejected, sestest.RecipientSuppressed, sestest.RequestTimeout,
 		sestest.ConfigurationSetMissing)))
 }
 

@@ -45,7 +45,7 @@ const (
 	NonASCIIAddress           Cause = "non-ascii-address"
 	NoRecipients              Cause = "no-recipients" // API only
 	TooManyRecipients         Cause = "too-many-recipients"
-	AddressBlacklisted        Cause = "address-blacklisted"
+	RecipientSuppressed       Cause = "recipient-suppressed"
 	IllegalHeader             Cause = "illegal-header"
 	DuplicateHeader           Cause = "duplicate-header"
 	IllegalAttachment         Cause = "illegal-attachment"
@@ -162,20 +162,20 @@ var refusals = map[Cause]wording{
 		404, "NotFoundException", missingSet).inBulk("CONFIGURATION_SET_NOT_FOUND").about(configurationSet),
 	MessageTooLong: both(552, "Message is too long.",
 		400, "BadRequestException", fmt.Sprintf("Message length is more than %d bytes long: '%%s'.", MaxMessageSize)).about(size),
-	MailFromSyntax:     smtpOnly(MailFrom, 501, "Invalid MAIL FROM address provided"),
-	RecipientSyntax:    smtpOnly(Rcpt, 553, "<%s> address unknown").about(lastRecipient),
-	IllegalAddress:     complaint("%s").about(fixed("Missing final '@domain'")),
-	NonASCIIAddress:    complaint("There are non-ASCII characters in the email address"),
-	NoRecipients:       apiOnly(400, "BadRequestException", "There are no recipients specified"),
-	TooManyRecipients:  complaint("Recipient count exceeds 50."),
-	AddressBlacklisted: both(554, "Message rejected: Address blacklisted.", 400, "MessageRejected", "Address blacklisted.").inBulk("MESSAGE_REJECTED"),
-	IllegalHeader:      complaint("%s").about(fixed("Missing required header 'From'.")),
-	DuplicateHeader:    complaint("Duplicate header '%s'.").about(fixed("From")),
-	IllegalAttachment:  complaint("Illegal filename '%s'.").about(fixed("setup.exe")),
-	InvalidParameter:   apiOnly(400, "BadRequestException", "%s").about(fixed("The input you provided is invalid.")),
-	InvalidTag:         complaint("%s").about(fixed("Tag name cannot exceed 255 characters.")),
-	TemplateMissing:    apiOnly(404, "NotFoundException", missingTmpl).inBulk("TEMPLATE_NOT_FOUND").about(templateName),
-	TemplateInvalid:    apiOnly(400, "BadRequestException", "%s").about(fixed("Attribute 'name' is not present in the rendering data.")),
+	MailFromSyntax:      smtpOnly(MailFrom, 501, "Invalid MAIL FROM address provided"),
+	RecipientSyntax:     smtpOnly(Rcpt, 553, "<%s> address unknown").about(lastRecipient),
+	IllegalAddress:      complaint("%s").about(fixed("Missing final '@domain'")),
+	NonASCIIAddress:     complaint("There are non-ASCII characters in the email address"),
+	NoRecipients:        apiOnly(400, "BadRequestException", "There are no recipients specified"),
+	TooManyRecipients:   complaint("Recipient count exceeds 50."),
+	RecipientSuppressed: both(554, "Message rejected: Address blacklisted.", 400, "MessageRejected", "Address blacklisted.").inBulk("MESSAGE_REJECTED"),
+	IllegalHeader:       complaint("%s").about(fixed("Missing required header 'From'.")),
+	DuplicateHeader:     complaint("Duplicate header '%s'.").about(fixed("From")),
+	IllegalAttachment:   complaint("Illegal filename '%s'.").about(fixed("setup.exe")),
+	InvalidParameter:    apiOnly(400, "BadRequestException", "%s").about(fixed("The input you provided is invalid.")),
+	InvalidTag:          complaint("%s").about(fixed("Tag name cannot exceed 255 characters.")),
+	TemplateMissing:     apiOnly(404, "NotFoundException", missingTmpl).inBulk("TEMPLATE_NOT_FOUND").about(templateName),
+	TemplateInvalid:     apiOnly(400, "BadRequestException", "%s").about(fixed("Attribute 'name' is not present in the rendering data.")),
 	InvalidSendingPool: apiOnly(400, "BadRequestException",
 		"The configuration set you specified refers to an IP pool that does not exist.").inBulk("INVALID_SENDING_POOL_NAME"),
 	LimitExceeded: apiOnly(400, "LimitExceededException", "There are too many instances of the specified resource type."),

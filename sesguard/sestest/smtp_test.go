@@ -272,7 +272,7 @@ func TestTheFiftyFirstRecipientIsRefusedAfterTheDot(t *testing.T) {
 
 func TestARefusalAfterTheDotLeavesTheTransactionOpen(t *testing.T) {
 	s := newServer(t)
-	s.Script(sestest.Pass(), sestest.Refuse(sestest.AddressBlacklisted))
+	s.Script(sestest.Pass(), sestest.Refuse(sestest.RecipientSuppressed))
 	d := start(t, s)
 	stale := []string{"MAIL FROM:<" + from + ">", "503", "RCPT TO:<" + to + ">", "503", "DATA", "503", "RSET", "250"}
 	d.mail("Subject: no sender\r\n\r\n", 554, "Transaction failed: Missing required header 'From'.")

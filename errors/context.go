@@ -1,0 +1,34 @@
+package errors
+
+import (
+	"context"
+	stderrors "errors"
+)
+
+// FromContext returns what the end of ctx means for op, during which nothing
+// was in flight: class Canceled, with Reason [DeadlineExceeded],
+// [ClientClosed] where the cause says so, or [ContextCanceled]. The cause of
+// ctx stays in the chain for errors.Is. Where it is another mail's failure, as
+// when one of a group of sends cancels the others, its doubt does not become
+// this mail's. Call it only once ctx has ended.
+func FromContext(ctx context.Context, op string) *Error {
+	cause := context.Cause(ctx)
+	e := &Error{Op: op, Class: Canceled, Reason: ContextCanceled, Err: cause}
+	switch {
+	case stderrors.Is(cause, ClientClosed):
+		e.Reason = ClientClosed
+	case stderrors.Is(cause, context.DeadlineExceeded), stderrors.Is(ctx.Err(), context.DeadlineExceeded):
+		e.Reason = DeadlineExceeded
+	}
+	if MaybeAccepted(e) {
+		e.Err = otherMail{cause}
+	}
+	return e
+}
+
+// otherMail is a context's cause that is itself a mail in doubt. errors.Is
+// still finds it, walks of the tree do not.
+type otherMail struct{ err error }
+
+func (o otherMail) Error() string        { return o.err.Error() }
+func (o otherMail) Is(target error) bool { return stderrors.Is(o.err, target) }
