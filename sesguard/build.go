@@ -4,58 +4,24 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-// A built message is a validated Message in the form of the wire. It is never
-// changed after prepare, so a retry sends the same octets.
-type built struct {
-	from       string   // envelope sender: ReturnPath, else From
-	fromHeader string   // From
-	to         []string // envelope recipients, without duplicates
-	toList     []string // the same, by the list each stood in first
-	ccList     []string
-	bccList    []string
-
-	configurationSet, tenant, fromARN, returnPathARN string
-	tags                                             []Tag
-	list                                             *List
-
-	sesHeader []byte // the X-SES-* lines for SMTP
-
-	fixed []byte // everything but the files
-	ours  bool   // fixed was composed here: nobody else has it
-	files []file // where they go
-	size  int64  // of the message without streamed files
-
-	held openBuilt // what open returns if no file is streamed
-}
-
-// A file is an attachment to be encoded after fixed[:at]. Its lines begin with
-// the CRLF that ends the line before.
-type file struct {
-	at  int
-	att *Attachment
-}
-
 // prepare validates m and builds it: the only way from a Message to the wire.
 // A zero Date becomes now. The error is a *seserrors.Error of class Invalid
 // that holds a *ValidationError, or says that Raw could not be read.
-func prepare(m *Message, now time.Time) (*built, error) {
+func prepare(m *Message, now time.Time) (*Mail, error) {
 	var v validator
 	if m == nil {
 		v.add("Message", "", seserrors.InvalidParameter, "there is no message")
 		return nil, v.err()
 	}
-	b := new(built)
-	b.held.b = b
+	b := new(Mail)
 	var few [4]mailbox // no need to allocate for the addresses of most mails
 	h := v.envelope(m, b, few[:0])
 	v.sesFields(m, b)
@@ -67,7 +33,6 @@ func prepare(m *Message, now time.Time) (*built, error) {
 		v.compose(m, h, b, now)
 	}
 	if len(v.problems) == 0 {
-		b.sesHeader = sesLines(b)
 		v.size(b)
 	}
 	if err := v.err(); err != nil {
@@ -76,18 +41,18 @@ func prepare(m *Message, now time.Time) (*built, error) {
 	return b, nil
 }
 
-func (v *validator) size(b *built) {
+func (v *validator) size(b *Mail) {
 	b.size = int64(len(b.fixed))
 	for _, f := range b.files {
 		b.size += encodedLen(len(f.att.Content))
 	}
-	if b.size+int64(len(b.sesHeader)) > maxMessage {
+	if b.size+int64(len(sesLines(b))) > maxMessage {
 		v.add("Message", "", seserrors.MessageTooLong, "it is longer than 40 MB after encoding: send links to large files")
 	}
 }
 
 // compose checks the content of m and writes it.
-func (v *validator) compose(m *Message, h heading, b *built, now time.Time) {
+func (v *validator) compose(m *Message, h heading, b *Mail, now time.Time) {
 	v.line("Subject", m.Subject)
 	if !utf8.ValidString(m.Text) {
 		v.add("Text", "", seserrors.InvalidParameter, "it is not valid UTF-8")
@@ -114,36 +79,10 @@ func (v *validator) compose(m *Message, h heading, b *built, now time.Time) {
 	}
 	c := composer{m: m, b: b, media: media}
 	c.max = lineAim
-	c.buf = buffer(estimate(m, h))
+	c.buf = make([]byte, 0, estimate(m, h))
 	c.header(m, h, date)
 	c.parts()
-	b.fixed, b.ours = c.buf, true
-}
-
-// recycled are buffers that recycle has put back, which spares most of the
-// octets that composing allocates.
-var recycled sync.Pool
-
-// keepBuffer is the largest buffer that is put back.
-const keepBuffer = 64 << 10
-
-// buffer is an empty buffer with room for n octets.
-func buffer(n int) []byte {
-	if p, ok := recycled.Get().(*[]byte); ok && cap(*p) >= n {
-		return *p
-	}
-	return make([]byte, 0, n)
-}
-
-// recycle ends the use of b, whose buffer another message may get. So nobody may
-// have kept any of it: that is certain of SMTP alone, where smtpclient has
-// written or copied every octet when its Send returns. Over the API an SDK client
-// of the caller's has seen it, and any other Sender is the caller's.
-func (b *built) recycle() {
-	if p := b.fixed[:0]; b.ours && cap(p) <= keepBuffer {
-		recycled.Put(&p)
-	}
-	b.fixed = nil
+	b.fixed = c.buf
 }
 
 // estimate guesses the room for the fixed part of m.
@@ -153,11 +92,18 @@ func estimate(m *Message, h heading) int {
 	return 900 + body + body/8 + 48*addrs + len(m.Subject) + 96*len(m.Headers) + 400*len(m.Attachments)
 }
 
+// A file is an attachment to be encoded after fixed[:at]. Its lines begin with
+// the CRLF that ends the line before.
+type file struct {
+	at  int
+	att *Attachment
+}
+
 // A composer writes the parts of a message.
 type composer struct {
 	folder
 	m     *Message
-	b     *built
+	b     *Mail
 	media []string // of the attachments
 	stem  [26]byte // of the boundaries
 	level int      // of the last multipart, three at most: the end of its boundary
@@ -335,14 +281,4 @@ func (c *composer) attachment(i int) {
 		c.add("Content-ID: <", a.ContentID, ">\r\n")
 	}
 	c.b.files = append(c.b.files, file{len(c.buf), a})
-}
-
-// WriteTo makes a built message a Raw, which prepare takes as it is.
-func (b *built) WriteTo(w io.Writer) (int64, error) {
-	o, err := b.open()
-	if err != nil {
-		return 0, err
-	}
-	defer o.Close()
-	return o.write(w, nil)
 }

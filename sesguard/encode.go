@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -162,8 +161,6 @@ type buffers struct {
 	out [chunkOut]byte
 }
 
-var pool = sync.Pool{New: func() any { return new(buffers) }}
-
 // encodeLines writes p, at most chunkIn octets, into dst and returns it.
 func encodeLines(dst, p []byte) []byte {
 	n := 0
@@ -178,16 +175,16 @@ func encodeLines(dst, p []byte) []byte {
 	return dst[:n]
 }
 
-// An openBuilt is a built message whose streamed files are open. It serves one
-// WriteTo, or any number at once if there are none.
-type openBuilt struct {
-	b       *built
-	readers []io.ReadCloser // one for each file, nil without streamed files
+// openMail is a Mail whose streamed files are open, after lead.
+type openMail struct {
+	b       *Mail
+	lead    []byte
+	readers []io.ReadCloser // one for each file, nil if none is streamed
 }
 
 // open opens the streamed files.
-func (b *built) open() (*openBuilt, error) {
-	o := &b.held
+func (b *Mail) open(lead []byte) (*openMail, error) {
+	o := &openMail{b: b, lead: lead}
 	for i, f := range b.files {
 		if f.att.Open == nil {
 			continue
@@ -201,7 +198,7 @@ func (b *built) open() (*openBuilt, error) {
 			return nil, unreadable(f.att, err)
 		}
 		if o.readers == nil {
-			o = &openBuilt{b: b, readers: make([]io.ReadCloser, len(b.files))}
+			o.readers = make([]io.ReadCloser, len(b.files))
 		}
 		o.readers[i] = r
 	}
@@ -209,7 +206,7 @@ func (b *built) open() (*openBuilt, error) {
 }
 
 // Close closes the streamed files.
-func (o *openBuilt) Close() error {
+func (o *openMail) Close() error {
 	for i, r := range o.readers {
 		if r != nil {
 			r.Close() // read to its end, or given up: its error changes nothing
@@ -219,13 +216,11 @@ func (o *openBuilt) Close() error {
 	return nil
 }
 
-// WriteTo writes the X-SES-* lines and the message.
-func (o *openBuilt) WriteTo(w io.Writer) (int64, error) { return o.write(w, o.b.sesHeader) }
-
-func (o *openBuilt) write(w io.Writer, lead []byte) (int64, error) {
-	s := sink{w: w, room: maxMessage - int64(len(o.b.sesHeader)-len(lead))} // the same over both transports
-	if len(lead) > 0 {
-		if err := s.write(lead); err != nil {
+// WriteTo writes the lead and the message.
+func (o *openMail) WriteTo(w io.Writer) (int64, error) {
+	s := sink{w: w, room: maxMessage}
+	if len(o.lead) > 0 {
+		if err := s.write(o.lead); err != nil {
 			return s.n, err
 		}
 	}
@@ -233,13 +228,11 @@ func (o *openBuilt) write(w io.Writer, lead []byte) (int64, error) {
 		err := s.write(o.b.fixed)
 		return s.n, err
 	}
-	bufs := pool.Get().(*buffers)
-	defer pool.Put(bufs)
-	err := o.files(&s, bufs)
+	err := o.files(&s, new(buffers))
 	return s.n, err
 }
 
-func (o *openBuilt) files(s *sink, bufs *buffers) error {
+func (o *openMail) files(s *sink, bufs *buffers) error {
 	at := 0
 	for i, f := range o.b.files {
 		if err := s.write(o.b.fixed[at:f.at]); err != nil {
@@ -327,22 +320,4 @@ func unreadable(a *Attachment, err error) error {
 		Op: "sesguard read attachment", Class: seserrors.Invalid, Reason: seserrors.ContentUnreadable,
 		Err: fmt.Errorf("attachment %q: %w", brief(a.Name), err),
 	}
-}
-
-// bytes returns the message in one piece, without the X-SES-* lines. It must
-// not be changed.
-func (b *built) bytes() ([]byte, error) {
-	if len(b.files) == 0 {
-		return b.fixed, nil
-	}
-	w := make(appender, 0, b.size)
-	_, err := b.WriteTo(&w)
-	return w, err
-}
-
-type appender []byte
-
-func (a *appender) Write(p []byte) (int, error) {
-	*a = append(*a, p...)
-	return len(p), nil
 }

@@ -3,6 +3,7 @@ package sesguard
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	stderrors "errors"
 	"fmt"
 	"log/slog"
@@ -21,67 +22,67 @@ import (
 // second and one for every five first attempts, after a hundred without wait;
 // those beyond wait their turn, within Retry.MaxElapsed and the deadline.
 type Options struct {
-	Retry   retry.Policy // when to try again; the zero value is AWS's schedule, see package retry
-	Limiter Limiter      // asked before each attempt; nil: no limit. See NewLimiter
-	Logger  *slog.Logger // a line for each failed attempt, without recipients and content; nil: none
+	Retry    retry.Policy // when to try again; the zero value is AWS's schedule, see package retry. Its OnAttempt is not called: Hooks are
+	Limiter  Limiter      // asked before each attempt; nil: no limit. See NewRateLimiter
+	TrackTag string       // the SES message tag that carries each mail's own id; empty: none
+	Hooks    Hooks
+	Logger   *slog.Logger // a line for each failed attempt, without recipients and content; nil: none
 }
 
-// A Client is the guard around a transport: it validates and builds a message
-// once, and sends it by the rules of [Options] until SES has accepted it,
-// refused it for good, or the policy or the context ends it. It is a [Sender],
-// safe for concurrent use, and holds nothing that must be closed.
-type Client struct {
-	transport Sender
-	guard     *guard
+// A Guard runs sends by the rules of [Options]: one loop, one order. All that
+// goes through one Guard shares its brakes. It is safe for concurrent use.
+type Guard struct {
+	opts    Options
+	policy  retry.Policy
+	limiter Limiter
+	breaker breaker
+	budget  *budget
 }
 
-// New returns a Client that sends through transport: [SMTP], [API], or any
-// Sender that makes one attempt. It panics if transport is nil.
-func New(transport Sender, opts Options) *Client {
-	if transport == nil {
-		panic("sesguard: New with a nil transport")
+// NewGuard returns a Guard for opts.
+func NewGuard(opts Options) *Guard {
+	g := &Guard{opts: opts, policy: opts.Retry, limiter: opts.Limiter, budget: newBudget()}
+	if log := opts.Logger; log != nil {
+		g.policy.OnAttempt = logAttempts(log, opts.Retry.OnAttempt)
 	}
-	return &Client{transport: transport, guard: newGuard(opts)}
+	return g
 }
 
-// Send may block for an hour when ctx has no deadline: that is how long the
-// default policy waits for trouble that time cures.
-//
-// With a deadline Send returns as soon as the next wait does not fit before
-// it, and [retry.After] then tells when a later try may work. The errors:
-//
-//   - class Invalid, holding a *[ValidationError]: the message cannot be sent
-//     as it is; nothing was sent;
-//   - [seserrors.MaybeAccepted]: SES may have the message; nothing was sent
-//     again, unless opts.Retry.AllowDuplicates;
-//   - [seserrors.IsRetryable]: the attempts are used up, or there is no time for
-//     another; not accepted;
-//   - [seserrors.IsFatal]: refused for good; not accepted;
-//   - class Canceled: ctx ended; not accepted.
-//
-// [seserrors.MaybeAccepted]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#MaybeAccepted
-// [seserrors.IsRetryable]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#IsRetryable
-// [seserrors.IsFatal]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#IsFatal
-func (c *Client) Send(ctx context.Context, m *Message) (*Receipt, error) {
-	b, err := prepareNow(m)
-	if err != nil {
-		return nil, err
+// Client returns a Client that sends through t by the rules of g. It panics if
+// t is nil.
+func (g *Guard) Client(t Transport) *Client {
+	if t == nil {
+		panic("sesguard: a Client of a nil Transport")
 	}
-	built := b.message()
+	return &Client{transport: t, guard: g}
+}
+
+// Do runs one send: attempt is called until it succeeds, is refused for good, or
+// the policy or ctx ends it.
+func (g *Guard) Do(ctx context.Context, s Info, attempt func(context.Context) (*Receipt, error)) (*Receipt, error) {
+	s.TrackTag = g.opts.TrackTag
+	if s.TrackID == "" {
+		s.TrackID = rand.Text()
+	}
+	ctx = context.WithValue(ctx, infoKey{}, s)
 	var receipt *Receipt
-	attempts, doubted, err := c.guard.run(ctx, len(b.to), func(ctx context.Context) error {
+	attempts, doubted, err := g.run(ctx, s.Recipients, func(ctx context.Context) error {
 		var err error
-		receipt, err = c.transport.Send(ctx, built)
+		receipt, err = attempt(ctx)
 		return err
 	})
-	if _, ok := c.transport.(smtpTransport); ok {
-		b.recycle()
-	}
 	if err != nil {
 		return nil, err
 	}
-	return receipt.after(attempts, doubted), nil
+	r := receipt.after(attempts, doubted)
+	if s.TrackTag != "" {
+		r.TrackID = s.TrackID
+	}
+	return r, nil
 }
+
+// Shutdown ends the waits of all sends; attempts under way finish.
+func (g *Guard) Shutdown(ctx context.Context) error { return nil }
 
 // after is the guard's receipt: the transport's, with what earlier attempts
 // add to it.
@@ -95,31 +96,11 @@ func (r *Receipt) after(attempts int, doubted bool) *Receipt {
 	return &final
 }
 
-// prepareNow validates and builds m for a send that begins now.
-func prepareNow(m *Message) (*built, error) { return prepare(m, time.Now()) }
-
-// A guard is the policy that all guarded senders share: Client, Guard, Wrap and
-// SendMail run every send through it.
-type guard struct {
-	policy  retry.Policy
-	limiter Limiter
-	breaker breaker
-	budget  *budget
-}
-
-func newGuard(opts Options) *guard {
-	g := &guard{policy: opts.Retry, limiter: opts.Limiter, budget: newBudget()}
-	if log := opts.Logger; log != nil {
-		g.policy.OnAttempt = logAttempts(log, opts.Retry.OnAttempt)
-	}
-	return g
-}
-
 // run sends one message to n recipients: rounds of delivery.round, driven by
 // the policy. It reports how many attempts reached the transport and whether
 // one of them left doubt.
-func (g *guard) run(ctx context.Context, n int, try func(context.Context) error) (attempts int, doubted bool, err error) {
-	d := &delivery{guard: g, n: n, try: try, start: time.Now()}
+func (g *Guard) run(ctx context.Context, n int, try func(context.Context) error) (attempts int, doubted bool, err error) {
+	d := &delivery{Guard: g, n: n, try: try, start: time.Now()}
 	err = retry.Do(ctx, g.policy, func(ctx context.Context) error {
 		d.last = d.round(ctx)
 		return d.last
@@ -129,7 +110,7 @@ func (g *guard) run(ctx context.Context, n int, try func(context.Context) error)
 
 // A delivery is one run of a guard: what its rounds know of each other.
 type delivery struct {
-	*guard
+	*Guard
 	n        int // recipients
 	try      func(context.Context) error
 	start    time.Time
@@ -169,7 +150,7 @@ func (d *delivery) pay(ctx context.Context) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		err = ended(ctx, opBudget)
+		err = seserrors.FromContext(ctx, opBudget)
 	}
 	return &retry.Error{RetryAfter: wait, Err: fmt.Errorf("%w; no further attempt: %w", d.last, err)}
 }
@@ -227,31 +208,8 @@ func (d *delivery) attempt(ctx context.Context, probe bool) error {
 // errPanicked is what the breaker sees of a transport that panicked.
 var errPanicked error = &seserrors.Error{Class: seserrors.Unknown}
 
-// ended is the error for a context that ended while op waited: nothing was in
-// flight.
-func ended(ctx context.Context, op string) error {
-	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ContextCanceled, Err: causeOf(ctx)}
-}
-
-// causeOf is why ctx ended, without the doubt of another mail.
-func causeOf(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if seserrors.MaybeAccepted(&seserrors.Error{Class: seserrors.Canceled, Err: cause}) {
-		return otherMail{cause}
-	}
-	return cause
-}
-
-// otherMail is a context's cause that is itself a mail in doubt, as when one of
-// a group of sends fails and cancels the others. errors.Is still finds it,
-// walks of the tree do not: the doubt is not about this mail.
-type otherMail struct{ err error }
-
-func (o otherMail) Error() string        { return o.err.Error() }
-func (o otherMail) Is(target error) bool { return stderrors.Is(o.err, target) }
-
 // await asks the limiter.
-func (g *guard) await(ctx context.Context, n int) error {
+func (g *Guard) await(ctx context.Context, n int) error {
 	if g.limiter == nil {
 		return nil
 	}
@@ -262,7 +220,7 @@ func (g *guard) await(ctx context.Context, n int) error {
 	var known *seserrors.Error
 	switch {
 	case ctx.Err() != nil:
-		return ended(ctx, opLimiter)
+		return seserrors.FromContext(ctx, opLimiter)
 	case stderrors.As(err, &known):
 		return err
 	default:
@@ -271,9 +229,9 @@ func (g *guard) await(ctx context.Context, n int) error {
 }
 
 // observe tells the limiter how what it let pass ended.
-func (g *guard) observe(n int, err error) {
+func (g *Guard) observe(n int, err error) {
 	if g.limiter != nil {
-		g.limiter.Observe(n, err)
+		g.limiter.Observe(context.TODO(), n, err)
 	}
 }
 

@@ -204,7 +204,7 @@ func (f *folder) custom(h Header) {
 
 // sesLines returns the header lines by which SMTP tells SES what the API has
 // parameters for.
-func sesLines(b *built) []byte {
+func sesLines(b *Mail) []byte {
 	f := folder{max: 900}
 	for _, h := range [...][2]string{
 		{"X-SES-CONFIGURATION-SET", b.configurationSet},

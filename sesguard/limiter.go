@@ -27,14 +27,14 @@ type Limiter interface {
 
 	// Observe is told how each attempt ended, nil included: it is how a
 	// limiter learns. It must not block.
-	Observe(n int, err error)
+	Observe(ctx context.Context, n int, err error)
 }
 
 // A RateLimiter is a [Limiter] with a fixed rate, a token bucket of
-// [golang.org/x/time/rate]. Create it with [NewLimiter].
+// [golang.org/x/time/rate]. Create it with [NewRateLimiter].
 type RateLimiter struct{ bucket *rate.Limiter }
 
-// NewLimiter returns a Limiter that lets perSecond recipients pass a second,
+// NewRateLimiter returns a Limiter that lets perSecond recipients pass a second,
 // with bursts of as many (at least one). Give it your account's sending rate,
 // which the SES console and GetAccount show as MaxSendRate, less a few per
 // cent: a client that sends at exactly its rate still draws refusals.
@@ -42,7 +42,7 @@ type RateLimiter struct{ bucket *rate.Limiter }
 // A message with more recipients than the rate waits until its last recipient
 // is due. With a rate of 0, less, or NaN nothing passes and every WaitN is
 // refused at once; +Inf is no limit.
-func NewLimiter(perSecond float64) *RateLimiter {
+func NewRateLimiter(perSecond float64) *RateLimiter {
 	if math.IsNaN(perSecond) || perSecond < 0 {
 		perSecond = 0
 	}
@@ -109,14 +109,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// set changes rate and burst for the reservations to come.
-func (l *RateLimiter) set(perSecond float64, burst int) {
-	l.bucket.SetLimit(rate.Limit(perSecond))
-	l.bucket.SetBurst(burst)
-}
+// SetRate changes the rate, also for those who wait.
+func (l *RateLimiter) SetRate(perSecond float64) { l.bucket.SetLimit(rate.Limit(perSecond)) }
+
+// A Quota is what an account may send: the recipients a second, and those of a
+// rolling 24 hours with how many of them are spent. Max24Hours is -1 without a
+// bound.
+type Quota struct{ PerSecond, Max24Hours, Sent24Hours float64 }
 
 // Observe does nothing: the rate is fixed.
-func (l *RateLimiter) Observe(int, error) {}
+func (l *RateLimiter) Observe(context.Context, int, error) {}
 
 // late is the refusal of a message whose turn would come after the deadline.
 func late(n int, delay time.Duration) error {

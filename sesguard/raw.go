@@ -12,12 +12,8 @@ import (
 )
 
 // raw reads m.Raw once, checks it and sets it in b. The error is about reading.
-func (v *validator) raw(m *Message, b *built) error {
+func (v *validator) raw(m *Message, b *Mail) error {
 	v.rawAlone(m)
-	if done, ok := m.Raw.(*built); ok { // our own: checked before
-		b.fixed, b.files = done.fixed, done.files
-		return nil
-	}
 	var s rawSink
 	switch src := m.Raw.(type) {
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:

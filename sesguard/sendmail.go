@@ -22,9 +22,19 @@ func SendMail(addr string, a smtp.Auth, from string, to []string, msg []byte) er
 	if err != nil {
 		return err
 	}
-	g := newGuard(Options{Retry: retry.Policy{MaxElapsed: time.Minute}})
-	_, _, err = g.run(context.Background(), len(recipients), func(context.Context) error {
-		return smtpclient.SendMail(addr, a, sender, recipients, msg)
+	g := NewGuard(Options{Retry: retry.Policy{MaxElapsed: time.Minute}})
+	_, err = g.Do(context.Background(), Info{From: sender, Recipients: len(recipients)}, func(context.Context) (*Receipt, error) {
+		return nil, smtpclient.SendMail(addr, a, sender, recipients, msg)
 	})
 	return err
+}
+
+// envelope returns the wire form of the envelope that SendMail is given, each
+// recipient once.
+func envelope(from string, to []string) (string, []string, error) {
+	var v validator
+	var b Mail
+	sender := v.mailbox("from", from)
+	v.recipients(&b, v.mailboxes(nil, "to", to), nil, nil)
+	return sender.addr, b.recipients, v.err()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/names"
 )
 
 const (
@@ -151,7 +152,7 @@ type heading struct{ from, to, cc, replyTo []mailbox }
 
 // envelope checks every address and sets those of b. The heading is in all, if
 // it has room for it.
-func (v *validator) envelope(m *Message, b *built, all []mailbox) heading {
+func (v *validator) envelope(m *Message, b *Mail, all []mailbox) heading {
 	all = slices.Grow(all, 1+len(m.To)+len(m.Cc)+len(m.Bcc)+len(m.ReplyTo))
 	all = append(all, v.mailbox("From", m.From))
 	to := v.mailboxes(all, "To", m.To)
@@ -160,8 +161,8 @@ func (v *validator) envelope(m *Message, b *built, all []mailbox) heading {
 	reply := v.mailboxes(bcc, "ReplyTo", m.ReplyTo)
 	h := heading{reply[:1], reply[1:len(to)], reply[len(to):len(cc)], reply[len(bcc):]}
 
-	b.fromHeader = h.from[0].addr
-	b.from = b.fromHeader
+	b.author = h.from[0].addr
+	b.from = b.author
 	if m.ReturnPath != "" {
 		b.from = v.mailbox("ReturnPath", m.ReturnPath).addr
 	}
@@ -170,7 +171,7 @@ func (v *validator) envelope(m *Message, b *built, all []mailbox) heading {
 }
 
 // recipients sets the envelope recipients without duplicates.
-func (v *validator) recipients(b *built, to, cc, bcc []mailbox) {
+func (v *validator) recipients(b *Mail, to, cc, bcc []mailbox) {
 	n := len(to) + len(cc) + len(bcc)
 	if n == 0 {
 		v.add("To", "", seserrors.NoRecipients, "the message has no recipient: set To, Cc or Bcc")
@@ -178,13 +179,13 @@ func (v *validator) recipients(b *built, to, cc, bcc []mailbox) {
 	}
 	all := make([]string, 0, min(n, maxRecipients+1))
 	all = appendNew(all, to)
-	b.toList = all[:len(all):len(all)]
+	b.to = all[:len(all):len(all)]
 	all = appendNew(all, cc)
-	b.ccList = all[len(b.toList):len(all):len(all)]
+	b.cc = all[len(b.to):len(all):len(all)]
 	before := len(all)
 	all = appendNew(all, bcc)
-	b.bccList = all[before:len(all):len(all)]
-	b.to = all
+	b.bcc = all[before:len(all):len(all)]
+	b.recipients = all
 	if len(all) > maxRecipients {
 		v.add("To", "", seserrors.TooManyRecipients,
 			"the message has more than 50 recipients in To, Cc and Bcc: send it in parts")
@@ -213,7 +214,7 @@ func contains(list []string, addr string) bool {
 }
 
 // sesFields checks what SES reads and sets it in b.
-func (v *validator) sesFields(m *Message, b *built) {
+func (v *validator) sesFields(m *Message, b *Mail) {
 	v.token("ConfigurationSet", m.ConfigurationSet, seserrors.InvalidParameter)
 	v.token("Tenant", m.Tenant, seserrors.InvalidParameter)
 	v.arn("FromARN", m.FromARN)
@@ -234,12 +235,12 @@ func (v *validator) sesFields(m *Message, b *built) {
 }
 
 func (v *validator) tag(earlier []Tag, t Tag, i int) {
-	const names, values = "1 to 255 ASCII letters, digits, _ and - are allowed", "1 to 255 ASCII letters, digits, _, -, . and @ are allowed"
-	if !isToken(t.Name, 255, "_") || t.Name == "" {
-		v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, names)
+	const forName, forValue = "1 to 255 ASCII letters, digits, _ and - are allowed", "1 to 255 ASCII letters, digits, _, -, . and @ are allowed"
+	if !names.Tag(t.Name) {
+		v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, forName)
 	}
-	if !isToken(t.Value, 255, "_.@") || t.Value == "" {
-		v.add(item("Tags", i)+".Value", t.Value, seserrors.InvalidTag, values)
+	if !names.TagValue(t.Value) {
+		v.add(item("Tags", i)+".Value", t.Value, seserrors.InvalidTag, forValue)
 	}
 	for _, e := range earlier {
 		if e.Name == t.Name {
@@ -251,20 +252,9 @@ func (v *validator) tag(earlier []Tag, t Tag, i int) {
 
 // token checks the name of something in SES; empty is none.
 func (v *validator) token(field, s string, r seserrors.Reason) {
-	if !isToken(s, 64, "_") {
+	if !names.Token(s) {
 		v.add(field, s, r, "at most 64 ASCII letters, digits, _ and - are allowed")
 	}
-}
-
-// isToken reports whether s is at most n ASCII letters, digits, hyphens and
-// characters of more.
-func isToken(s string, n int, more string) bool {
-	for i := range len(s) {
-		if c := s[i]; class[c]&ldh == 0 && strings.IndexByte(more, c) < 0 {
-			return false
-		}
-	}
-	return len(s) <= n
 }
 
 // arn checks the shape arn:PARTITION:ses:REGION:ACCOUNT:identity/NAME.
@@ -273,8 +263,8 @@ func (v *validator) arn(field, s string) {
 		return
 	}
 	p := strings.SplitN(s, ":", 6)
-	ok := len(p) == 6 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && isToken(p[1], 20, "") &&
-		p[2] == "ses" && p[3] != "" && isToken(p[3], 32, "") && isAccount(p[4])
+	ok := len(p) == 6 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && names.Is(p[1], 20, "") &&
+		p[2] == "ses" && p[3] != "" && names.Is(p[3], 32, "") && isAccount(p[4])
 	if ok {
 		name, found := strings.CutPrefix(p[5], "identity/")
 		ok = found && name != "" && len(name) <= 320 && isPrintable(name) && !strings.ContainsAny(name, ` ,;"<>`)

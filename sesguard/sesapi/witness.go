@@ -1,14 +1,12 @@
-package sesguard
+package sesapi
 
 import (
 	"context"
 	stderrors "errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -98,9 +96,6 @@ func (w *witness) HandleDeserialize(ctx context.Context, in middleware.Deseriali
 		return middleware.DeserializeOutput{}, middleware.Metadata{}, err
 	}
 	w.body, w.status = body, 0
-	if req.Header.Get("Expect") == "" { // nothing comes between header and body
-		ctx = body.joined(ctx)
-	}
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	body.seal()
 	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil {
@@ -158,8 +153,9 @@ func (w *witness) unanswered(ctx context.Context, e *seserrors.Error) {
 	e.MaybeAccepted = w.body != nil && w.body.handedOut()
 	switch {
 	case ctx.Err() != nil:
-		e.Class, e.Reason = seserrors.Canceled, seserrors.ContextCanceled
-		e.Err = stderrors.Join(causeOf(ctx), e.Err)
+		end := seserrors.FromContext(ctx, e.Op)
+		e.Class, e.Reason = end.Class, end.Reason
+		e.Err = stderrors.Join(end.Err, e.Err)
 	case e.MaybeAccepted:
 		e.Class, e.Reason = seserrors.Unavailable, seserrors.ResponseLost
 	case e.Class == seserrors.Canceled:
@@ -176,10 +172,6 @@ type sentBody struct {
 	src    io.Reader
 	left   int64
 	sealed bool
-
-	trace httptrace.ClientTrace
-	began atomic.Bool             // a connection has been got
-	conn  atomic.Pointer[apiConn] // that one, if it writes header and body together
 }
 
 var errSealed = stderrors.New("sesguard: request body read after the call has ended")
@@ -225,34 +217,6 @@ func (b *sentBody) seal() {
 	b.mu.Lock()
 	b.sealed = true
 	b.mu.Unlock()
-}
-
-// joined is ctx for the request that the body belongs to. A connection of
-// [HTTPClient] then writes the two together.
-func (b *sentBody) joined(ctx context.Context) context.Context {
-	b.trace.GotConn, b.trace.WroteRequest = b.gotConn, b.wroteRequest
-	return httptrace.WithClientTrace(ctx, &b.trace)
-}
-
-// gotConn is for the first connection only: what comes after a redirect may have
-// no body.
-func (b *sentBody) gotConn(info httptrace.GotConnInfo) {
-	if b.began.Swap(true) {
-		return
-	}
-	if c := apiConnOf(info.Conn); c != nil {
-		b.conn.Store(c)
-		c.join(true)
-	}
-}
-
-// wroteRequest comes before the last write of a request. It is the first as well
-// if someone between the SDK and the connection has put a body in place of this
-// one that net/http knows, or none: then there is nothing to wait for.
-func (b *sentBody) wroteRequest(httptrace.WroteRequestInfo) {
-	if c := b.conn.Load(); c != nil {
-		c.join(false)
-	}
 }
 
 func (b *sentBody) handedOut() bool { return b.Len() == 0 }

@@ -1,4 +1,4 @@
-package sesguard
+package sesapi
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/retry"
+	"github.com/sesguard/sesguard-go/sesguard"
 )
 
 // GetAccountAPI is the part of the SES v2 client that tells the account's
@@ -23,6 +25,7 @@ type GetAccountAPI interface {
 
 const (
 	opGetAccount = "ses GetAccount"
+	opLimiter    = "sesguard limiter"
 
 	accountShare    = 0.95            // of MaxSendRate: a client at exactly its rate still draws refusals
 	accountRefresh  = 5 * time.Minute // age at which the account's limits are read again
@@ -35,15 +38,15 @@ const (
 	rateChangeEvery = time.Second // the refusals of one second are one event
 )
 
-// An AdaptiveLimiter is a [Limiter] that follows the account: it reads the
+// An AccountLimiter is a [Limiter] that follows the account: it reads the
 // sending rate and the 24-hour quota from GetAccount, stays a little below the
 // rate, slows down when SES says send-rate-exceeded and recovers bit by bit.
 // When the quota is spent it refuses at once with class QuotaExceeded, so that
 // no attempt is burnt on it. Create it with [AccountLimiter].
-type AdaptiveLimiter struct {
+type AccountLimiter struct {
 	api    GetAccountAPI
 	turn   chan struct{} // held by the one send that waits for the bucket
-	bucket *RateLimiter
+	bucket *sesguard.RateLimiter
 
 	mu      sync.Mutex
 	reading *reading  // under way, or nil
@@ -58,7 +61,7 @@ type AdaptiveLimiter struct {
 	slowed  time.Time // of the last one downwards
 }
 
-// AccountLimiter returns a Limiter whose rate follows the account of api. It
+// NewAccountLimiter returns a Limiter whose rate follows the account of api. It
 // reads nothing yet: the first WaitN does, and all that wait with it fail when
 // it cannot, with the class and reason of that failure. Later reads, one in five
 // minutes, delay nobody while there is quota left; when they fail, the last
@@ -70,16 +73,16 @@ type AdaptiveLimiter struct {
 // at all is not looked at: SES tells the first send, and then the guard stops.
 //
 // AccountLimiter panics if api is nil.
-func AccountLimiter(api GetAccountAPI) *AdaptiveLimiter {
+func NewAccountLimiter(api GetAccountAPI) *AccountLimiter {
 	if api == nil {
-		panic("sesguard: AccountLimiter with a nil API")
+		panic("sesapi: NewAccountLimiter with a nil API")
 	}
-	return &AdaptiveLimiter{api: api, turn: make(chan struct{}, 1), bucket: NewLimiter(1)}
+	return &AccountLimiter{api: api, turn: make(chan struct{}, 1), bucket: sesguard.NewRateLimiter(1)}
 }
 
 // Rate reports the recipients a second that the limiter lets pass now, and 0
 // before the account was read.
-func (l *AdaptiveLimiter) Rate() float64 {
+func (l *AccountLimiter) Rate() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.rate
@@ -89,7 +92,7 @@ func (l *AdaptiveLimiter) Rate() float64 {
 // refuses at once when the 24-hour quota has no room for them (class
 // QuotaExceeded), or when ctx's deadline comes before their turn (class
 // Throttled, and [retry.After] is the time that would have been needed).
-func (l *AdaptiveLimiter) WaitN(ctx context.Context, n int) error {
+func (l *AccountLimiter) WaitN(ctx context.Context, n int) error {
 	if err := l.look(ctx, n); err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func (l *AdaptiveLimiter) WaitN(ctx context.Context, n int) error {
 // look makes sure that the account is known, and that its quota has room for n
 // as far as is known. It waits for a read only where there is nothing better to
 // go by.
-func (l *AdaptiveLimiter) look(ctx context.Context, n int) error {
+func (l *AccountLimiter) look(ctx context.Context, n int) error {
 	for {
 		r, err := l.judge(ctx, n)
 		if r == nil {
@@ -128,7 +131,7 @@ func (l *AdaptiveLimiter) look(ctx context.Context, n int) error {
 }
 
 // judge returns the read to wait for, or else whether n may pass.
-func (l *AdaptiveLimiter) judge(ctx context.Context, n int) (*reading, error) {
+func (l *AccountLimiter) judge(ctx context.Context, n int) (*reading, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	age := time.Since(l.tryAt)
@@ -155,7 +158,7 @@ type reading struct {
 
 // read returns the read under way, and begins one if there is none. It does not
 // end with the sender that happened to begin it: others need it too.
-func (l *AdaptiveLimiter) read(ctx context.Context) *reading {
+func (l *AccountLimiter) read(ctx context.Context) *reading {
 	if l.reading == nil {
 		l.reading = &reading{done: make(chan struct{}), spent: l.quota.spent}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
@@ -168,7 +171,7 @@ func (l *AdaptiveLimiter) read(ctx context.Context) *reading {
 	return l.reading
 }
 
-func (l *AdaptiveLimiter) fetch(ctx context.Context) (*sestypes.SendQuota, *seserrors.Error) {
+func (l *AccountLimiter) fetch(ctx context.Context) (*sestypes.SendQuota, *seserrors.Error) {
 	out, err := l.api.GetAccount(ctx, &sesv2.GetAccountInput{})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -184,7 +187,7 @@ func (l *AdaptiveLimiter) fetch(ctx context.Context) (*sestypes.SendQuota, *sese
 }
 
 // learn takes over what a read found.
-func (l *AdaptiveLimiter) learn(r *reading, q *sestypes.SendQuota, err *seserrors.Error) {
+func (l *AccountLimiter) learn(r *reading, q *sestypes.SendQuota, err *seserrors.Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading, l.tryAt, l.failure = nil, time.Now(), err
@@ -202,7 +205,7 @@ func (l *AdaptiveLimiter) learn(r *reading, q *sestypes.SendQuota, err *seserror
 
 // follow takes over the account's rate, keeping the fraction of it that
 // refusals have left.
-func (l *AdaptiveLimiter) follow(share float64) {
+func (l *AccountLimiter) follow(share float64) {
 	fraction := 1.0
 	if l.share > 0 {
 		fraction = l.rate / l.share
@@ -213,14 +216,14 @@ func (l *AdaptiveLimiter) follow(share float64) {
 
 // setRate leaves no more for a burst than what the share keeps free, so that no
 // second sees more than the account's rate.
-func (l *AdaptiveLimiter) setRate(rate float64) {
+func (l *AccountLimiter) setRate(rate float64) {
 	l.rate = rate
-	l.bucket.set(rate, burst(l.share*(1/accountShare-1)))
+	l.bucket.SetRate(rate)
 }
 
 // queue waits for the turn of n recipients. Only one send at a time reserves in
 // the bucket, so that a change of the rate holds for all that wait.
-func (l *AdaptiveLimiter) queue(ctx context.Context, n int) error {
+func (l *AccountLimiter) queue(ctx context.Context, n int) error {
 	if err := l.enter(ctx, n); err != nil {
 		return err
 	}
@@ -234,27 +237,26 @@ func (l *AdaptiveLimiter) queue(ctx context.Context, n int) error {
 }
 
 // enter refuses what would be due after ctx's deadline at the present rate.
-func (l *AdaptiveLimiter) enter(ctx context.Context, n int) error {
+func (l *AccountLimiter) enter(ctx context.Context, n int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if deadline, ok := ctx.Deadline(); ok && l.rate > 0 {
-		need := max(float64(l.queued+n)-l.bucket.bucket.Tokens(), 0)
-		delay := time.Duration(need / l.rate * float64(time.Second))
+		delay := time.Duration(float64(l.queued+n) / l.rate * float64(time.Second))
 		if time.Now().Add(delay).After(deadline) {
-			return late(n, delay)
+			return &retry.Error{RetryAfter: delay, Err: &seserrors.Error{Op: opLimiter, Class: seserrors.Throttled, Reason: seserrors.SendRateExceeded, Err: context.DeadlineExceeded}}
 		}
 	}
 	l.queued += n
 	return nil
 }
 
-func (l *AdaptiveLimiter) leave(n int) {
+func (l *AccountLimiter) leave(n int) {
 	l.mu.Lock()
 	l.queued -= n
 	l.mu.Unlock()
 }
 
-func (l *AdaptiveLimiter) book(n int) error {
+func (l *AccountLimiter) book(n int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.quota.left() < float64(n) {
@@ -264,7 +266,7 @@ func (l *AdaptiveLimiter) book(n int) error {
 	return nil
 }
 
-func (l *AdaptiveLimiter) release(n int) {
+func (l *AccountLimiter) release(n int) {
 	l.mu.Lock()
 	l.quota.settle(n, false)
 	l.mu.Unlock()
@@ -273,7 +275,7 @@ func (l *AdaptiveLimiter) release(n int) {
 // Observe learns from an attempt: send-rate-exceeded slows the limiter down,
 // daily-quota-exceeded holds further sends, and mails that SES accepts let the
 // rate recover.
-func (l *AdaptiveLimiter) Observe(n int, err error) {
+func (l *AccountLimiter) Observe(_ context.Context, n int, err error) {
 	var e *seserrors.Error
 	stderrors.As(err, &e)
 	l.mu.Lock()

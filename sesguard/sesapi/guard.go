@@ -1,4 +1,4 @@
-package sesguard
+package sesapi
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/sesguard/sesguard-go/sesguard"
 )
 
 // Guard puts the whole guard into an SDK client, as one option of its
@@ -25,31 +27,37 @@ import (
 // client: its limiter is shared by all calls.
 //
 // [seserrors.Error]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#Error
-func Guard(opts Options) func(*sesv2.Options) {
-	g := newGuard(opts)
+func Guard(opts sesguard.Options) func(*sesv2.Options) {
+	return GuardBy(sesguard.NewGuard(opts))
+}
+
+// GuardBy is [Guard] with a guard that others share.
+func GuardBy(g *sesguard.Guard) func(*sesv2.Options) {
 	return func(o *sesv2.Options) {
-		o.APIOptions = append(slices.Clip(o.APIOptions), g.attach)
+		o.APIOptions = append(slices.Clip(o.APIOptions), attach(g))
 	}
 }
 
 // attach puts the guard's loop around a SendEmail stack and a witness at its
 // end.
-func (g *guard) attach(stack *middleware.Stack) error {
-	if stack.ID() != "SendEmail" {
-		return nil
+func attach(g *sesguard.Guard) func(*middleware.Stack) error {
+	return func(stack *middleware.Stack) error {
+		if stack.ID() != "SendEmail" {
+			return nil
+		}
+		l := &guardedStack{guard: g}
+		if err := l.witness.attach(stack); err != nil {
+			return err
+		}
+		return stack.Initialize.Add(l, middleware.Before)
 	}
-	l := &guardedStack{guard: g}
-	if err := l.witness.attach(stack); err != nil {
-		return err
-	}
-	return stack.Initialize.Add(l, middleware.Before)
 }
 
 // A guardedStack is the guard of one SendEmail call, standing where the call
 // begins: each attempt runs the whole of the SDK's stack, so that it is
 // serialized and signed anew.
 type guardedStack struct {
-	guard   *guard
+	guard   *sesguard.Guard
 	witness witness
 }
 
@@ -65,13 +73,13 @@ func (l *guardedStack) HandleInitialize(ctx context.Context, in middleware.Initi
 		return out, md, err
 	}
 	in.Parameters = checked
-	_, _, err = l.guard.run(ctx, n, func(ctx context.Context) error {
+	_, err = l.guard.Do(ctx, info(checked, n), func(ctx context.Context) (*sesguard.Receipt, error) {
 		attemptCtx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
 		l.witness.body, l.witness.status = nil, 0
 		var err error
 		out, md, err = next.HandleInitialize(attemptCtx, in)
-		return l.settle(ctx, out, err)
+		return nil, l.settle(ctx, out, err)
 	})
 	return out, md, err
 }
@@ -97,18 +105,31 @@ func (l *guardedStack) settle(ctx context.Context, out middleware.InitializeOutp
 // [SendEmailAPI] and is safe for concurrent use. Create it with [Wrap].
 type GuardedAPI struct {
 	api   SendEmailAPI
-	guard *guard
+	guard *sesguard.Guard
 }
 
 // Wrap is [Guard] for code that holds an interface instead of a *sesv2.Client,
 // or that gets its client from elsewhere. api may be anything that has
 // SendEmail; one that does not honour per-call options of the SDK is believed
 // by its errors alone. It panics if api is nil.
-func Wrap(api SendEmailAPI, opts Options) *GuardedAPI {
+func Wrap(api SendEmailAPI, opts sesguard.Options) *GuardedAPI {
 	if api == nil {
 		panic("sesguard: Wrap of a nil API")
 	}
-	return &GuardedAPI{api: api, guard: newGuard(opts)}
+	return WrapBy(api, sesguard.NewGuard(opts))
+}
+
+// WrapBy is [Wrap] with a guard that others share.
+func WrapBy(api SendEmailAPI, g *sesguard.Guard) *GuardedAPI { return &GuardedAPI{api: api, guard: g} }
+
+// info is what the guard is told of in, with n recipients.
+func info(in *sesv2.SendEmailInput, n int) sesguard.Info {
+	return sesguard.Info{
+		From:             aws.ToString(in.FromEmailAddress),
+		ConfigurationSet: aws.ToString(in.ConfigurationSetName),
+		Tenant:           aws.ToString(in.TenantName),
+		Recipients:       n,
+	}
 }
 
 // SendEmail sends in by the rules of the guard. in is not written to. The
@@ -119,10 +140,10 @@ func (a *GuardedAPI) SendEmail(ctx context.Context, in *sesv2.SendEmailInput, op
 		return nil, err
 	}
 	var out *sesv2.SendEmailOutput
-	_, _, err = a.guard.run(ctx, n, func(ctx context.Context) error {
+	_, err = a.guard.Do(ctx, info(checked, n), func(ctx context.Context) (*sesguard.Receipt, error) {
 		var err error
 		out, err = sendOnce(ctx, a.api, checked, optFns)
-		return err
+		return nil, err
 	})
 	if err != nil {
 		return nil, err

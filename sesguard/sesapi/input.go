@@ -1,16 +1,20 @@
-package sesguard
+package sesapi
 
 import (
 	"bytes"
 	stderrors "errors"
 	"net/mail"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/internal/names"
 )
 
 // checkInput validates a SendEmail input that was made for the SDK. It returns
@@ -27,7 +31,9 @@ func checkInput(in *sesv2.SendEmailInput) (*sesv2.SendEmailInput, int, error) {
 	out.FeedbackForwardingEmailAddress = v.wireAddress("FeedbackForwardingEmailAddress", out.FeedbackForwardingEmailAddress)
 	out.ReplyToAddresses = v.wireAddresses("ReplyToAddresses", out.ReplyToAddresses, nil)
 	n := v.destination(&out)
-	v.token("ConfigurationSetName", aws.ToString(out.ConfigurationSetName), seserrors.InvalidParameter)
+	if set := aws.ToString(out.ConfigurationSetName); !names.Token(set) {
+		v.add("ConfigurationSetName", set, seserrors.InvalidParameter, "at most 64 ASCII letters, digits, _ and - are allowed")
+	}
 	v.messageTags(out.EmailTags)
 	if raw := rawData(&out); len(raw) > maxMessage {
 		v.add("Content.Raw.Data", "", seserrors.MessageTooLong, "the message is larger than the 40 MB that SES takes")
@@ -41,12 +47,12 @@ func (v *validator) wireAddress(field string, s *string) *string {
 	if s == nil {
 		return nil
 	}
-	a, err := ParseAddress(*s)
+	a, err := sesguard.ParseAddress(*s)
 	if err != nil {
 		v.addAddress(field, err)
 		return s
 	}
-	if isPrintable(*s) {
+	if isASCII(*s) {
 		return s
 	}
 	wire := a.String()
@@ -62,7 +68,7 @@ func (v *validator) wireAddresses(field string, list []string, seen map[string]b
 	out := make([]string, len(list))
 	for i, s := range list {
 		out[i] = *v.wireAddress(item(field, i), &s)
-		if a, err := ParseAddress(s); err == nil && seen != nil {
+		if a, err := sesguard.ParseAddress(s); err == nil && seen != nil {
 			seen[recipientKey(a.Addr())] = true
 		}
 	}
@@ -127,10 +133,20 @@ func recipientKey(addr string) string {
 }
 
 func (v *validator) messageTags(list []sestypes.MessageTag) {
-	tags := make([]Tag, len(list))
 	for i, t := range list {
-		tags[i] = Tag{aws.ToString(t.Name), aws.ToString(t.Value)}
-		v.tag(tags[:i], tags[i], i)
+		name, value := aws.ToString(t.Name), aws.ToString(t.Value)
+		if !names.Tag(name) {
+			v.add(item("EmailTags", i)+".Name", name, seserrors.InvalidTag, "1 to 255 ASCII letters, digits, _ and - are allowed")
+		}
+		if !names.TagValue(value) {
+			v.add(item("EmailTags", i)+".Value", value, seserrors.InvalidTag, "1 to 255 ASCII letters, digits, _, -, . and @ are allowed")
+		}
+		for _, earlier := range list[:i] {
+			if aws.ToString(earlier.Name) == name {
+				v.add(item("EmailTags", i)+".Name", name, seserrors.InvalidTag, "this tag stands there twice")
+				break
+			}
+		}
 	}
 }
 
@@ -141,12 +157,47 @@ func rawData(in *sesv2.SendEmailInput) []byte {
 	return in.Content.Raw.Data
 }
 
-// envelope returns the wire form of the envelope that SendMail is given, each
-// recipient once.
-func envelope(from string, to []string) (string, []string, error) {
-	var v validator
-	var b built
-	sender := v.mailbox("from", from)
-	v.recipients(&b, v.mailboxes(nil, "to", to), nil, nil)
-	return sender.addr, b.to, v.err()
+// isASCII reports whether s is ASCII.
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
+
+const (
+	maxRecipients = 50       // AWS, "Service quotas in Amazon SES"
+	maxMessage    = 40 << 20 // the same page: 40 MB, after encoding
+)
+
+// A validator collects what is wrong with an input.
+type validator struct{ problems []sesguard.Problem }
+
+func (v *validator) add(field, value string, r seserrors.Reason, text string) {
+	v.problems = append(v.problems, sesguard.Problem{Field: field, Value: value, Reason: r, Err: stderrors.New(text)})
+}
+
+func (v *validator) addAddress(field string, err error) {
+	p := sesguard.Problem{Field: field, Reason: seserrors.IllegalAddress, Err: err}
+	if bad, ok := stderrors.AsType[*sesguard.AddressError](err); ok {
+		p.Value = bad.Input
+	}
+	if stderrors.Is(err, seserrors.NonASCIIAddress) {
+		p.Reason = seserrors.NonASCIIAddress
+	}
+	v.problems = append(v.problems, p)
+}
+
+func (v *validator) err() error {
+	if len(v.problems) == 0 {
+		return nil
+	}
+	return &seserrors.Error{
+		Op: "sesguard validate", Class: seserrors.Invalid, Reason: v.problems[0].Reason,
+		Err: &sesguard.ValidationError{Problems: v.problems},
+	}
+}
+
+func item(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

@@ -1,6 +1,7 @@
-package sesguard
+package sesapi
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard"
 )
 
 // SendEmailAPI is the part of the SES v2 client that sends. *[sesv2.Client]
@@ -26,33 +28,35 @@ const (
 	attemptTimeout = 10 * time.Minute
 )
 
-// API returns a [Sender] that makes one SendEmail call over api and neither
-// waits nor retries: give it to [New] for that. The SDK's own retries are
-// switched off for these calls, because they send the whole mail again after a
-// lost reply; whether SES may have the message is known from how much of the
-// request the HTTP client was given.
-//
-// The message is sent as raw content with its envelope as Destination. An
-// attempt ends after 10 minutes at the latest. The HTTP client of api must not
-// retry by itself; [HTTPClient] makes a fitting one.
-func API(api SendEmailAPI) Sender { return apiTransport{api} }
+// Config says how the transport calls SES. The zero value is right.
+type Config struct {
+	EndpointID string        // of a multi-region endpoint; empty: none
+	Timeout    time.Duration // of one attempt; 0: 10 minutes
+}
 
-type apiTransport struct{ api SendEmailAPI }
+// New returns a [sesguard.Transport] that makes one SendEmail call over api and
+// neither waits nor retries.
+func New(api SendEmailAPI, cfg Config) sesguard.Transport { return transport{api, cfg} }
 
-func (t apiTransport) Send(ctx context.Context, m *Message) (*Receipt, error) {
-	b, err := builtOf(m)
+type transport struct {
+	api SendEmailAPI
+	cfg Config
+}
+
+func (t transport) Attempt(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+	var data bytes.Buffer
+	if _, err := m.WriteTo(&data); err != nil {
+		return nil, err
+	}
+	in := input(m, data.Bytes())
+	if t.cfg.EndpointID != "" {
+		in.EndpointId = &t.cfg.EndpointID
+	}
+	out, err := sendOnce(ctx, t.api, in, nil)
 	if err != nil {
 		return nil, err
 	}
-	data, err := b.bytes()
-	if err != nil {
-		return nil, err
-	}
-	out, err := sendOnce(ctx, t.api, b.input(data), nil)
-	if err != nil {
-		return nil, err
-	}
-	return &Receipt{MessageID: *out.MessageId, Transport: "api", Attempts: 1}, nil
+	return &sesguard.Receipt{MessageID: *out.MessageId, Transport: "api", Attempts: 1}, nil
 }
 
 // sendOnce makes one SendEmail call that sends at most one HTTP request, and
@@ -92,46 +96,33 @@ func responseLost(message string, cause error) *seserrors.Error {
 	}
 }
 
-// input is the request that has the same effect as the message sent over SMTP.
-// It points into b, which is never changed.
-func (b *built) input(data []byte) *sesv2.SendEmailInput {
-	all := &struct { // one allocation for what always goes together
-		in      sesv2.SendEmailInput
-		content sestypes.EmailContent
-		raw     sestypes.RawMessage
-		to      sestypes.Destination
-	}{
-		raw: sestypes.RawMessage{Data: data},
-		to:  sestypes.Destination{ToAddresses: b.toList, CcAddresses: b.ccList, BccAddresses: b.bccList},
+// input is the request that has the same effect as the mail sent over SMTP.
+func input(m *sesguard.Mail, data []byte) *sesv2.SendEmailInput {
+	in := &sesv2.SendEmailInput{
+		Content:                     &sestypes.EmailContent{Raw: &sestypes.RawMessage{Data: data}},
+		Destination:                 &sestypes.Destination{ToAddresses: m.To(), CcAddresses: m.Cc(), BccAddresses: m.Bcc()},
+		FromEmailAddress:            aws.String(m.Author()),
+		ConfigurationSetName:        optional(m.ConfigurationSet()),
+		FromEmailAddressIdentityArn: optional(m.FromARN()),
+		FeedbackForwardingEmailAddressIdentityArn: optional(m.ReturnPathARN()),
+		TenantName: optional(m.Tenant()),
 	}
-	all.content.Raw = &all.raw
-	all.in = sesv2.SendEmailInput{
-		Content:                     &all.content,
-		Destination:                 &all.to,
-		FromEmailAddress:            &b.fromHeader,
-		ConfigurationSetName:        optional(&b.configurationSet),
-		FromEmailAddressIdentityArn: optional(&b.fromARN),
-		FeedbackForwardingEmailAddressIdentityArn: optional(&b.returnPathARN),
-		TenantName: optional(&b.tenant),
+	if m.From() != m.Author() {
+		in.FeedbackForwardingEmailAddress = aws.String(m.From())
 	}
-	in := &all.in
-	if b.from != b.fromHeader {
-		in.FeedbackForwardingEmailAddress = &b.from
-	}
-	for _, t := range b.tags { // copies: the caller's own stand behind b.tags and b.list
+	for _, t := range m.Tags() {
 		in.EmailTags = append(in.EmailTags, sestypes.MessageTag{Name: &t.Name, Value: &t.Value})
 	}
-	if b.list != nil {
-		l := *b.list
-		in.ListManagementOptions = &sestypes.ListManagementOptions{ContactListName: optional(&l.ContactList), TopicName: optional(&l.Topic)}
+	if l := m.List(); l != nil {
+		in.ListManagementOptions = &sestypes.ListManagementOptions{ContactListName: &l.ContactList, TopicName: optional(l.Topic)}
 	}
 	return in
 }
 
 // optional is s, or nil if it is empty.
-func optional(s *string) *string {
-	if *s == "" {
+func optional(s string) *string {
+	if s == "" {
 		return nil
 	}
-	return s
+	return &s
 }

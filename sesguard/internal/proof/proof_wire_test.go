@@ -1,4 +1,4 @@
-package sesguard_test
+package proof_test
 
 import (
 	"bytes"

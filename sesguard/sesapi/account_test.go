@@ -1,4 +1,4 @@
-package sesguard
+package sesapi
 
 import (
 	"context"
