@@ -1,0 +1,89 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sesguard/sesguard-go/sesguard"
+)
+
+// guardAlone measures what the guard and the building of a mail cost, with a
+// transport that does nothing. One send of the contender is a hundred mails.
+func guardAlone(b *bench) error {
+	nothing := sesguard.TransportFunc(func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
+		return &sesguard.Receipt{MessageID: "id"}, nil
+	})
+	client := sesguard.New(nothing, sesguard.Options{})
+	m := smallLetter().sesguard()
+	return b.local("guard alone, text+HTML of 2 KB", func() error {
+		_, err := client.Send(context.Background(), m)
+		return err
+	}, 6, 14)
+}
+
+// building measures a mail to 50 recipients with Unicode names and domains.
+func building(b *bench) error {
+	m := smallLetter().sesguard()
+	m.To = nil
+	for i := range 50 {
+		m.To = append(m.To, fmt.Sprintf("Jürgen Müller %d <kunde%d@bücher%d.example>", i, i, i%10))
+	}
+	return b.local("build for 50 Unicode recipients", func() error {
+		_, err := sesguard.Build(m)
+		return err
+	}, 50, 0)
+}
+
+// local measures calls of f, which stays within the process: at most so many
+// microseconds and, if not 0, allocations a call.
+func (b *bench) local(what string, f func() error, microseconds, allocs float64) error {
+	const calls = 100
+	all, err := compare(1, b.rounds, b.each/2, contender{what, func(int) (func(int) error, func(), error) {
+		return func(int) error {
+			for range calls {
+				if err := f(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, func() {}, nil
+	}})
+	if err != nil {
+		return err
+	}
+	us := all[0]
+	each := us.median(func(s sample) float64 { return s.cpuEach() / calls / 1e3 })
+	n := us.median(func(s sample) float64 { return s.allocsEach() / calls })
+	b.table.add(line{what, "", "", "", []result{
+		atMost("µs of CPU", each, microseconds),
+		{name: "allocations", value: n, target: allocs, atMost: true, format: "%.1f"},
+	}})
+	return nil
+}
+
+// canceledWaiters lets 100,000 callers queue at a limiter of 50 a second and
+// leave, and measures how long the next one waits.
+func canceledWaiters(b *bench) error {
+	l := sesguard.NewRateLimiter(50)
+	if err := l.WaitN(context.Background(), 1); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range 100_000 {
+		wg.Go(func() { _ = l.WaitN(ctx, 1) })
+	}
+	cancel()
+	wg.Wait()
+	start := time.Now()
+	if err := l.WaitN(context.Background(), 1); err != nil {
+		return err
+	}
+	wait := time.Since(start)
+	b.table.add(line{"after 100,000 canceled waiters at 50/s", "", "", "", []result{
+		atMost("ms of the next", float64(wait.Microseconds())/1e3, 21), // 1/50 s, and a timer's own delay
+	}})
+	return nil
+}
