@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sesapi"
 )
 
 // A mock is aws-ses-v2-local, which keeps what it accepts in memory.
@@ -98,11 +99,9 @@ func client(addr string, opts ...func(*sesv2.Options)) *sesv2.Client {
 	}, opts...)
 }
 
-func ours(o *sesv2.Options) { o.HTTPClient = sesguard.HTTPClient(16) }
-
 // existing is a Sender made of code that calls SendEmail by itself, with each
 // kind of content.
-func existing(api sesguard.SendEmailAPI) sesguard.Sender {
+func existing(api sesapi.SendEmailAPI) sesguard.Sender {
 	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
 		utf8 := aws.String("UTF-8")
 		in := &sesv2.SendEmailInput{FromEmailAddress: aws.String("shop@example.com"), Destination: &types.Destination{ToAddresses: []string{"ann@bücher.example"}}, Content: &types.EmailContent{}}
@@ -141,16 +140,16 @@ func apis(l *list) {
 		name   string
 		sender func(addr string) sesguard.Sender
 	}{
-		{"API, one attempt", func(addr string) sesguard.Sender { return sesguard.API(client(addr, ours)) }},
-		{"API, guard", func(addr string) sesguard.Sender { return sesguard.New(sesguard.API(client(addr, ours)), options) }},
-		{"API, guard, SDK's HTTP client", func(addr string) sesguard.Sender { return sesguard.New(sesguard.API(client(addr)), options) }},
-		{"API, guard, AccountLimiter", func(addr string) sesguard.Sender {
-			c := client(addr, ours)
-			return sesguard.New(sesguard.API(c), sesguard.Options{Retry: quick, Limiter: sesguard.AccountLimiter(c)})
+		{"API, one attempt", func(addr string) sesguard.Sender { return once(sesapi.New(client(addr), sesapi.Config{})) }},
+		{"API, guard", func(addr string) sesguard.Sender {
+			return sesguard.New(sesapi.New(client(addr), sesapi.Config{}), options)
 		}},
-		{"Guard", func(addr string) sesguard.Sender { return existing(client(addr, ours, sesguard.Guard(options))) }},
-		{"Guard, SDK's HTTP client", func(addr string) sesguard.Sender { return existing(client(addr, sesguard.Guard(options))) }},
-		{"Wrap", func(addr string) sesguard.Sender { return existing(sesguard.Wrap(client(addr, ours), options)) }},
+		{"API, guard, AccountLimiter", func(addr string) sesguard.Sender {
+			c := client(addr)
+			return sesguard.New(sesapi.New(c, sesapi.Config{}), sesguard.Options{Retry: quick, Limiter: sesapi.NewAccountLimiter(c)})
+		}},
+		{"Guard", func(addr string) sesguard.Sender { return existing(client(addr, sesapi.Guard(options))) }},
+		{"Wrap", func(addr string) sesguard.Sender { return existing(sesapi.Wrap(client(addr), options)) }},
 	}
 	for _, way := range ways {
 		l.add("aws-ses-v2-local", way.name, func() []row {
@@ -175,7 +174,7 @@ func apiMatrix() row {
 	m := &mock{port: freePort()}
 	env.start(m)
 	defer env.stop(m)
-	sender := sesguard.API(client(m.Addr(), ours))
+	sender := once(sesapi.New(client(m.Addr()), sesapi.Config{}))
 	var r row
 	want := make(map[string]*sample)
 	for _, s := range samples() {

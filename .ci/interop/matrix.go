@@ -182,7 +182,7 @@ func matrix(server Server, mode smtpclient.TLSMode, auth bool) row {
 	t := traffic{server: server, mode: mode, auth: auth, config: func(c *smtpclient.Config) { c.DataTimeout = time.Minute }}
 	pool := t.pool()
 	defer pool.Close()
-	sender := sesguard.SMTP(pool)
+	sender := once(sesguard.SMTP(pool))
 	all := samples()
 	var r row
 	sent := all[:0:0]

@@ -77,19 +77,23 @@ func (t *traffic) run() row {
 	begin := time.Now()
 	var pool *smtpclient.Client
 	sender := t.sender
+	var transport sesguard.Transport
 	var attempts atomic.Int64
 	var failures tally
 	if sender == nil {
 		pool = t.pool()
-		sender = sesguard.SMTP(pool)
+		transport = sesguard.SMTP(pool)
+		sender = once(transport)
 	}
 	if t.policy != nil {
-		p := *t.policy
-		p.OnAttempt = func(a retry.Attempt) {
-			attempts.Add(1)
-			failures.add(a.Err)
-		}
-		sender = sesguard.New(sender, sesguard.Options{Retry: p})
+		sender = sesguard.New(transport, sesguard.Options{Retry: *t.policy, Hooks: sesguard.Hooks{
+			AttemptDone: func(_ context.Context, a sesguard.Attempt) {
+				attempts.Add(1)
+				if a.Err != nil {
+					failures.add(a.Err)
+				}
+			},
+		}})
 	}
 	outcomes := make([]outcome, t.sends)
 	done := make(chan struct{})
@@ -138,6 +142,17 @@ func stats(pool *smtpclient.Client) string {
 	s := pool.Stats()
 	c := s.Closed
 	return fmt.Sprintf("dials=%d failed=%d redials=%d closed{msgs=%d idle=%d server=%d stale=%d failed=%d cut=%d}", s.Dials, s.DialErrors, s.Redials, c.Messages, c.Idle, c.Server, c.Stale, c.Failed, c.Cut)
+}
+
+// once is a Sender that makes one attempt.
+func once(t sesguard.Transport) sesguard.Sender {
+	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+		mail, err := sesguard.Build(m)
+		if err != nil {
+			return nil, err
+		}
+		return t.Attempt(ctx, mail)
+	})
 }
 
 func (t *traffic) send(sender sesguard.Sender, rng *rand.Rand, i int) outcome {
