@@ -23,12 +23,13 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/retry"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sesapi"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, config.WithHTTPClient(sesguard.HTTPClient(1))))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout))
 }
 
 // run is main with everything it touches as an argument.
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer, settings ...func(*co
 		}
 		return 2
 	}
-	client := sesguard.New(sesguard.API(sesv2.NewFromConfig(cfg)), sesguard.Options{})
+	client := sesguard.New(sesapi.New(sesv2.NewFromConfig(cfg), sesapi.Config{}), sesguard.Options{})
 	receipt, err := client.Send(ctx, &sesguard.Message{
 		From:    *from,
 		To:      []string{*to},

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sesapi"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -37,10 +38,10 @@ func run(ctx context.Context, ses *sestest.Server, out io.Writer) error {
 	}
 
 	// 1. A concrete client. Before: sesv2.NewFromConfig(cfg).
-	client := sesv2.NewFromConfig(cfg, sesguard.Guard(sesguard.Options{})) // <- changed
+	client := sesv2.NewFromConfig(cfg, sesapi.Guard(sesguard.Options{})) // <- changed
 
 	// 2. Code that holds an interface. Before: mailer{ses: sesv2.NewFromConfig(cfg)}.
-	m := mailer{ses: sesguard.Wrap(sesv2.NewFromConfig(cfg), sesguard.Options{})} // <- changed
+	m := mailer{ses: sesapi.Wrap(sesv2.NewFromConfig(cfg), sesguard.Options{})} // <- changed
 
 	for _, send := range []func(context.Context, *sesv2.Client) error{sendSimple, sendRaw, sendTemplate} {
 		if err := send(ctx, client); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sesguard/sesguard-go/retry"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sesapi"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
@@ -54,7 +55,7 @@ func run(ctx context.Context, ses *sestest.Server, out io.Writer) error {
 		Schedule: retry.Schedule{Waits: []time.Duration{50 * time.Millisecond}},
 	}}
 	overSMTP := sesguard.New(sesguard.SMTP(pool), options)
-	overAPI := sesguard.New(sesguard.API(api), options)
+	overAPI := sesguard.New(sesapi.New(api, sesapi.Config{}), options)
 
 	report := newReport(out)
 	send := func(transport string, sender sesguard.Sender, b step) {
