@@ -49,6 +49,7 @@ var packages = map[string]string{
 	"retry":      "github.com/sesguard/sesguard-go/retry",
 	"seserrors":  "github.com/sesguard/sesguard-go/errors",
 	"sesguard":   "github.com/sesguard/sesguard-go/sesguard",
+	"sesapi":     "github.com/sesguard/sesguard-go/sesguard/sesapi",
 	"sestest":    "github.com/sesguard/sesguard-go/sesguard/sestest",
 	"sesv2":      "github.com/aws/aws-sdk-go-v2/service/sesv2",
 	"slog":       "log/slog",
@@ -70,11 +71,15 @@ var given = map[string]string{
 	"client":    "*sesv2.Client",
 	"ctx":       "context.Context",
 	"from":      "string",
+	"guard":     "*sesguard.Guard",
 	"m":         "*sesguard.Message",
 	"msg":       "[]byte",
 	"sender":    "sesguard.Sender",
 	"to":        "[]string",
-	"transport": "sesguard.Sender",
+	"pool":      "*smtpclient.Client",
+	"r":         "*http.Request",
+	"server":    "*http.Server",
+	"transport": "sesguard.Transport",
 }
 
 func TestREADMECompiles(t *testing.T) {
