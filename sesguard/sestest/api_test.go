@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -348,7 +349,7 @@ func TestBulkEntriesHaveAStatusEach(t *testing.T) {
 			ReplacementTags:         []types.MessageTag{{Name: aws.String("kind"), Value: aws.String("own")}},
 		}
 	}
-	s.Script(sestest.Pass(), sestest.BulkStatus("TRANSIENT_FAILURE", "try later"), sestest.Refuse(sestest.ServiceFailure))
+	s.Script(sestest.Pass(), sestest.BulkStatus("TRANSIENT_FAILURE", "try later"), sestest.Refuse(seserrors.ServiceFailure))
 	in := &sesv2.SendBulkEmailInput{
 		FromEmailAddress: aws.String(from),
 		DefaultContent:   &types.BulkEmailContent{Template: &types.Template{TemplateName: aws.String("hello"), TemplateData: aws.String(`{"name":"you","greeting":"Hi"}`)}},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 type bulkRequest struct {
@@ -167,7 +169,7 @@ func (a *Account) render(t *template) (*simple, *refusal) {
 	}
 	values, err := templateValues(t.TemplateData)
 	if err != nil {
-		return nil, refused(TemplateInvalid, "Template rendering data is invalid")
+		return nil, refused(seserrors.TemplateInvalid, "Template rendering data is invalid")
 	}
 	s := &simple{Headers: t.Headers, Attachments: t.Attachments}
 	s.Subject.Data = fillIn(tmpl.subject, values)
@@ -188,7 +190,7 @@ func (a *Account) find(t *template) (storedTemplate, *refusal) {
 	defer a.mu.Unlock()
 	tmpl, ok := a.templates[t.name()]
 	if !ok {
-		return storedTemplate{}, refused(TemplateMissing, t.name())
+		return storedTemplate{}, refused(seserrors.TemplateMissing, t.name())
 	}
 	return tmpl, nil
 }

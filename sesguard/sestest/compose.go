@@ -10,6 +10,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // compose makes a MIME message of simple content, as SES does before it sends
@@ -48,11 +50,11 @@ func (q *sendRequest) compose(m *submission, s *simple) ([]byte, *refusal) {
 func checkCustom(h nameValue) *refusal {
 	switch {
 	case h.Name == "":
-		return refused(IllegalHeader, "Empty header names are illegal.")
+		return refused(seserrors.IllegalHeader, "Empty header names are illegal.")
 	case strings.ContainsFunc(h.Name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }):
-		return refused(IllegalHeader, "Header name contains illegal character")
+		return refused(seserrors.IllegalHeader, "Header name contains illegal character")
 	case strings.ContainsFunc(h.Value, func(r rune) bool { return isControl(r) && r != '\t' || r >= 0x80 }):
-		return refused(IllegalHeader, "Header value contains illegal character")
+		return refused(seserrors.IllegalHeader, "Header value contains illegal character")
 	}
 	return nil
 }

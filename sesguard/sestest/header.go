@@ -5,6 +5,8 @@ import (
 	"mime"
 	"slices"
 	"strings"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // A field is one header field, unfolded.
@@ -97,18 +99,18 @@ var single = strings.Fields(`Accept-Language acceptLanguage Archived-At Auto-Sub
 func (h header) check() *refusal {
 	for _, name := range single {
 		if h.count(name) > 1 {
-			return refused(DuplicateHeader, name)
+			return refused(seserrors.DuplicateHeader, name)
 		}
 	}
 	if h.count("From") == 0 {
-		return refused(IllegalHeader, "Missing required header 'From'.")
+		return refused(seserrors.IllegalHeader, "Missing required header 'From'.")
 	}
 	if h.count("To")+h.count("Cc")+h.count("Bcc") == 0 {
-		return refused(IllegalHeader, "Missing required header 'To'.")
+		return refused(seserrors.IllegalHeader, "Missing required header 'To'.")
 	}
 	for _, name := range []string{"From", "To"} {
 		if h.count(name) > 0 && h.get(name) == "" {
-			return refused(IllegalHeader, "Empty required header '"+name+"'.")
+			return refused(seserrors.IllegalHeader, "Empty required header '"+name+"'.")
 		}
 	}
 	return h.checkContentType()
@@ -120,10 +122,10 @@ func (h header) checkContentType() *refusal {
 		return nil
 	}
 	if typ, _, _ := strings.Cut(value, ";"); !strings.Contains(typ, "/") {
-		return refused(IllegalHeader, "Expected MIME type, got "+strings.TrimSpace(typ))
+		return refused(seserrors.IllegalHeader, "Expected MIME type, got "+strings.TrimSpace(typ))
 	}
 	if _, _, err := mime.ParseMediaType(value); err != nil && err != mime.ErrInvalidMediaParameter {
-		return refused(IllegalHeader, "Expected '/', got ;")
+		return refused(seserrors.IllegalHeader, "Expected '/', got ;")
 	}
 	return nil
 }

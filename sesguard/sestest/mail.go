@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // Limits of one message ("Service quotas in Amazon SES", Amazon SES Developer
@@ -41,6 +43,8 @@ type Mail struct {
 	Conn    int             // SMTP: the connection's number, from 1
 	Params  string          // SMTP: what followed the address in MAIL FROM
 	Request json.RawMessage // API: the request's body
+
+	region string
 }
 
 func (m Mail) clone() Mail {
@@ -108,13 +112,13 @@ func (m *submission) sender() string {
 // recipients. It fills in what the X-SES fields say and no parameter did.
 func (m *submission) examine() *refusal {
 	if n := m.size(); n > MaxMessageSize {
-		return refused(MessageTooLong, fmt.Sprint(n))
+		return refused(seserrors.MessageTooLong, fmt.Sprint(n))
 	}
 	if len(m.mail.To) > MaxRecipients {
-		return refused(TooManyRecipients, "")
+		return refused(seserrors.TooManyRecipients, "")
 	}
 	if m.problem != "" {
-		return refused(IllegalHeader, m.problem)
+		return refused(seserrors.IllegalHeader, m.problem)
 	}
 	if r := m.header.check(); r != nil {
 		return r
@@ -178,7 +182,7 @@ func parseTags(value string) (map[string]string, *refusal) {
 	for item := range strings.SplitSeq(value, ",") {
 		name, val, ok := strings.Cut(strings.TrimSpace(item), "=")
 		if !ok {
-			return nil, refused(IllegalHeader, "Expected '=', got 'null'")
+			return nil, refused(seserrors.IllegalHeader, "Expected '=', got 'null'")
 		}
 		if r := addTag(tags, strings.TrimSpace(name), strings.TrimSpace(val)); r != nil {
 			return nil, r
@@ -192,20 +196,20 @@ const maxTag = 255 // characters (MessageTag, Amazon SES API v2 Reference)
 func addTag(tags map[string]string, name, value string) *refusal {
 	switch {
 	case name == "":
-		return refused(InvalidTag, "The tag name must be specified.")
+		return refused(seserrors.InvalidTag, "The tag name must be specified.")
 	case value == "":
-		return refused(InvalidTag, "The tag value must be specified.")
+		return refused(seserrors.InvalidTag, "The tag value must be specified.")
 	case len(name) > maxTag:
-		return refused(InvalidTag, "Tag name cannot exceed 255 characters.")
+		return refused(seserrors.InvalidTag, "Tag name cannot exceed 255 characters.")
 	case len(value) > maxTag:
-		return refused(InvalidTag, "Tag value cannot exceed 255 characters.")
+		return refused(seserrors.InvalidTag, "Tag value cannot exceed 255 characters.")
 	case strings.ContainsFunc(name, notTagName):
-		return refused(InvalidTag, "Invalid tag name <"+name+">: only alphanumeric ASCII characters, '_', and '-' are allowed.")
+		return refused(seserrors.InvalidTag, "Invalid tag name <"+name+">: only alphanumeric ASCII characters, '_', and '-' are allowed.")
 	case strings.ContainsFunc(value, notTagValue):
-		return refused(InvalidTag, "Invalid tag value <"+value+">: only alphanumeric ASCII characters, '_',  '-' , '.', '@' are allowed.")
+		return refused(seserrors.InvalidTag, "Invalid tag value <"+value+">: only alphanumeric ASCII characters, '_',  '-' , '.', '@' are allowed.")
 	}
 	if _, twice := tags[name]; twice {
-		return refused(InvalidTag, "Duplicate tag name <"+name+">.")
+		return refused(seserrors.InvalidTag, "Duplicate tag name <"+name+">.")
 	}
 	tags[name] = value
 	return nil
