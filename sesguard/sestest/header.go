@@ -133,10 +133,14 @@ func (h header) checkContentType() *refusal {
 // addressFields are those whose addresses SES's parser looks at.
 var addressFields = []string{"From", "Sender", "Reply-To", "Return-Path", "To", "Cc", "Bcc"}
 
+func isNamed(name string, names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
 // mailboxes returns the addresses of all fields of these names.
 func (h header) mailboxes(names ...string) (all []mailbox, r *refusal) {
 	for _, f := range h {
-		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, f.name) }) {
+		if !isNamed(f.name, names) {
 			continue
 		}
 		list, r := parseMailboxes(f.value)
@@ -148,8 +152,8 @@ func (h header) mailboxes(names ...string) (all []mailbox, r *refusal) {
 	return all, nil
 }
 
-// without returns the message without the fields of this name.
-func without(data []byte, name string) []byte {
+// without returns the message without the fields of these names.
+func without(data []byte, names ...string) []byte {
 	out := make([]byte, 0, len(data))
 	dropping := false
 	for at := 0; at < len(data); {
@@ -159,7 +163,7 @@ func without(data []byte, name string) []byte {
 		}
 		if line[0] != ' ' && line[0] != '\t' {
 			n, _, _ := bytes.Cut(line, []byte(":"))
-			dropping = strings.EqualFold(string(bytes.TrimRight(n, " \t")), name)
+			dropping = isNamed(string(bytes.TrimRight(n, " \t")), names)
 		}
 		if !dropping {
 			out = append(out, data[at:next]...)
