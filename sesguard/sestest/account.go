@@ -140,8 +140,9 @@ func (a *Account) PauseConfigurationSet(name string, on bool) { a.set(func() { a
 func (a *Account) RemoveConfigurationSet(name string) { a.set(func() { delete(a.sets, name) }) }
 
 // AddTemplate stores an email template, in place of one of the same name.
-// {{x}} in it stands for the value that TemplateData has for x; one without a
-// value stays as it is. SES's conditions and loops are not known.
+// {{x}} in it stands for the value that TemplateData has for x; without one the
+// mail is accepted and never sent: see Server.Unrendered. SES's conditions and
+// loops are not known.
 func (a *Account) AddTemplate(name, subject, text, html string) {
 	a.set(func() { a.templates[name] = storedTemplate{subject, text, html} })
 }

@@ -132,10 +132,11 @@ func (q *sendRequest) data(m *submission, a *Account) ([]byte, *refusal) {
 		return q.compose(m, q.Content.Simple)
 	}
 	m.template = q.Content.Template.name()
-	s, r := a.render(q.Content.Template)
+	s, problem, r := a.render(q.Content.Template)
 	if r != nil {
 		return nil, r
 	}
+	m.mail.Problem = problem
 	return q.compose(m, s)
 }
 
