@@ -27,7 +27,7 @@ const (
 // meant too. So a user of errors or smtpclient never compiles the AWS SDK.
 var arrows = map[string][]string{
 	"errors":           nil,
-	"sesguard/sestest": nil,
+	"sesguard/sestest": {module + "/errors"},
 	"retry":            {module + "/errors", "github.com/cenkalti/backoff/v4"},
 	"smtpclient": {
 		module + "/errors",

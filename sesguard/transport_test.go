@@ -138,19 +138,19 @@ func TestBothTransportsSendTheSame(t *testing.T) {
 }
 
 func TestBothTransportsGiveTheSameClassForTheSameCause(t *testing.T) {
-	for _, cause := range []sestest.Cause{
-		sestest.SendRateExceeded, sestest.DailyQuotaExceeded, sestest.AccessDenied, sestest.IdentityNotVerified,
-		sestest.MailFromDomainNotVerified, sestest.SendingPaused, sestest.ConfigurationSetMissing,
-		sestest.ConfigurationSetPaused, sestest.MessageTooLong, sestest.IllegalAddress, sestest.TooManyRecipients,
-		sestest.RecipientSuppressed, sestest.IllegalHeader, sestest.DuplicateHeader, sestest.InvalidTag, sestest.MessageRejected,
+	for _, cause := range []seserrors.Reason{
+		seserrors.SendRateExceeded, seserrors.DailyQuotaExceeded, seserrors.AccessDenied, seserrors.IdentityNotVerified,
+		seserrors.MailFromDomainNotVerified, seserrors.SendingPaused, seserrors.ConfigurationSetMissing,
+		seserrors.ConfigurationSetPaused, seserrors.MessageTooLong, seserrors.IllegalAddress, seserrors.TooManyRecipients,
+		seserrors.RecipientSuppressed, seserrors.IllegalHeader, seserrors.DuplicateHeader, seserrors.InvalidTag, seserrors.MessageRejected,
 	} {
 		t.Run(string(cause), func(t *testing.T) {
-			want := seserrors.Classify(seserrors.Reason(cause)).Class
+			want := seserrors.Classify(cause).Class
 			transports(t, func(t *testing.T, srv *sestest.Server, transport Sender) {
 				srv.Script(sestest.Refuse(cause))
 				_, err := transport.Send(t.Context(), letter())
 				e := seserrors.Classify(err)
-				if e == nil || e.Reason != seserrors.Reason(cause) || e.Class != want || e.MaybeAccepted {
+				if e == nil || e.Reason != cause || e.Class != want || e.MaybeAccepted {
 					t.Errorf("got %+v, want %s (%s) without doubt", e, cause, want)
 				}
 				if n := len(srv.Accepted()); n != 0 {
@@ -199,7 +199,7 @@ func TestAttachmentsAreOpenedOncePerAttempt(t *testing.T) {
 			opened++
 			return closer{strings.NewReader("content"), &closed}, nil
 		}}}
-		srv.Script(sestest.Refuse(sestest.SendRateExceeded), sestest.Refuse(sestest.SendRateExceeded))
+		srv.Script(sestest.Refuse(seserrors.SendRateExceeded), sestest.Refuse(seserrors.SendRateExceeded))
 		if _, err := New(transport, Options{Retry: retryPolicy(5, false)}).Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -345,8 +345,8 @@ func simpleInput() *sesv2.SendEmailInput {
 
 func TestGuardedClientsRetryAndReport(t *testing.T) {
 	guardedClients(t, Options{Retry: retryPolicy(4, false)}, func(t *testing.T, srv *sestest.Server, send apiCall) {
-		srv.Script(sestest.Refuse(sestest.SendRateExceeded), sestest.Refuse(sestest.ServiceFailure), sestest.Pass(),
-			sestest.AcceptThenFail(), sestest.Refuse(sestest.IdentityNotVerified))
+		srv.Script(sestest.Refuse(seserrors.SendRateExceeded), sestest.Refuse(seserrors.ServiceFailure), sestest.Pass(),
+			sestest.AcceptThenFail(), sestest.Refuse(seserrors.IdentityNotVerified))
 		in := simpleInput()
 		out, err := send(t.Context(), in)
 		if err != nil || aws.ToString(out.MessageId) == "" {
@@ -502,7 +502,7 @@ func TestHTTPClientKeepsAsManyConnectionsAsSenders(t *testing.T) {
 
 func TestADeadlineEndsSendAndSaysWhenToComeBack(t *testing.T) {
 	transports(t, func(t *testing.T, srv *sestest.Server, transport Sender) {
-		srv.Script(sestest.Refuse(sestest.SendRateExceeded))
+		srv.Script(sestest.Refuse(seserrors.SendRateExceeded))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, err := New(transport, Options{}).Send(ctx, letter())

@@ -50,7 +50,7 @@ func ExampleClient_Send() {
 func ExampleClient_Send_errors() {
 	ses := sestest.NewServer()
 	defer ses.Close()
-	ses.Script(sestest.Refuse(sestest.SendRateExceeded), sestest.Refuse(sestest.IdentityNotVerified), sestest.AcceptThenCut())
+	ses.Script(sestest.Refuse(seserrors.SendRateExceeded), sestest.Refuse(seserrors.IdentityNotVerified), sestest.AcceptThenCut())
 	c, err := smtpclient.New(config(ses))
 	if err != nil {
 		fmt.Println(err)

@@ -83,9 +83,9 @@ func newConsumer(ses *sestest.Server, log io.Writer) (c *consumer, stop func() e
 // troubled prepares the fake's answer to the first attempt of some mails.
 func troubled(ses *sestest.Server, next sesguard.Sender) sesguard.Sender {
 	trouble := map[string]sestest.Fault{
-		"throttled once": sestest.Refuse(sestest.SendRateExceeded),
+		"throttled once": sestest.Refuse(seserrors.SendRateExceeded),
 		"reply lost":     sestest.AcceptThenCut(),
-		"virus":          sestest.Refuse(sestest.MessageRejected),
+		"virus":          sestest.Refuse(seserrors.MessageRejected),
 	}
 	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
 		if fault, ok := trouble[m.Subject]; ok {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
@@ -17,9 +18,9 @@ var batch = []step{
 	{name: "plain text", mail: letter("Ann <ann@example.org>")},
 	{name: "Unicode name and domain", mail: letter("Jürgen Groß <post@bücher.example>")},
 	{name: "with an attachment", mail: withAttachment(letter("ann@example.org"))},
-	{name: "over the send rate, once", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.Refuse(sestest.SendRateExceeded)}},
-	{name: "idle connection was cut", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.Refuse(sestest.IdleTimeout)}, onlySMTP: true},
-	{name: "session limit reached", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.Refuse(sestest.SessionMessageLimit)}, onlySMTP: true},
+	{name: "over the send rate, once", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.Refuse(seserrors.SendRateExceeded)}},
+	{name: "idle connection was cut", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.Refuse(seserrors.IdleTimeout)}, onlySMTP: true},
+	{name: "session limit reached", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.Refuse(seserrors.SessionMessageLimit)}, onlySMTP: true},
 	{name: "address with a typing error", mail: letter("ann@@example.org")},
 	{name: "sender not verified", mail: from("boss@unverified.example", letter("ann@example.org"))},
 	{name: "accepted, but no reply", mail: letter("ann@example.org"), trouble: []sestest.Fault{sestest.AcceptThenCut()}},

@@ -14,7 +14,7 @@ import (
 func TestOrderMailSurvivesThrottling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ses, sender := fakeSES(t)
-		ses.Script(sestest.Refuse(sestest.SendRateExceeded), sestest.Refuse(sestest.ServiceFailure))
+		ses.Script(sestest.Refuse(seserrors.SendRateExceeded), sestest.Refuse(seserrors.ServiceFailure))
 
 		if err := SendOrder(t.Context(), sender, "ann@example.org"); err != nil {
 			t.Error(err)

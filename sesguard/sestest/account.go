@@ -1,9 +1,12 @@
 package sestest
 
 import (
+	"cmp"
 	"strings"
 	"sync"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // An Account is what SES knows of a sender, in one region. It starts out of
@@ -11,6 +14,7 @@ import (
 // quota, no configuration sets and no templates. Its methods are safe for
 // concurrent use and hold from the next message on.
 type Account struct {
+	region     string
 	mu         sync.Mutex
 	identities map[string]bool
 	sandbox    bool
@@ -55,6 +59,13 @@ func (w *window) overflows(n int, limit float64) bool {
 // A storedTemplate is an email template of the account.
 type storedTemplate struct {
 	subject, text, html string
+}
+
+// accountID is the number of the account, and of every ARN.
+const accountID = "123456789012"
+
+func identityARN(region, identity string) string {
+	return "arn:aws:ses:" + cmp.Or(region, DefaultRegion) + ":" + accountID + ":identity/" + identity
 }
 
 func newAccount() *Account {
@@ -129,8 +140,9 @@ func (a *Account) PauseConfigurationSet(name string, on bool) { a.set(func() { a
 func (a *Account) RemoveConfigurationSet(name string) { a.set(func() { delete(a.sets, name) }) }
 
 // AddTemplate stores an email template, in place of one of the same name.
-// {{x}} in it stands for the value that TemplateData has for x; one without a
-// value stays as it is. SES's conditions and loops are not known.
+// {{x}} in it stands for the value that TemplateData has for x; without one the
+// mail is accepted and never sent: see Server.Unrendered. SES's conditions and
+// loops are not known.
 func (a *Account) AddTemplate(name, subject, text, html string) {
 	a.set(func() { a.templates[name] = storedTemplate{subject, text, html} })
 }
@@ -163,10 +175,10 @@ func (a *Account) admit(m *submission, now time.Time) *refusal {
 	a.recent.expire(now)
 	n := len(m.mail.To)
 	if a.day.overflows(n, a.quota) {
-		return refused(DailyQuotaExceeded, "")
+		return refused(seserrors.DailyQuotaExceeded, "")
 	}
 	if a.recent.sum > 0 && a.recent.overflows(n, a.rate) {
-		return refused(SendRateExceeded, "")
+		return refused(seserrors.SendRateExceeded, "")
 	}
 	a.count(n, now)
 	return nil
@@ -185,10 +197,10 @@ func (a *Account) count(n int, now time.Time) {
 
 func (a *Account) checkStanding(*submission) *refusal {
 	if a.suspended {
-		return refused(AccountSuspended, "")
+		return refused(seserrors.AccountSuspended, "")
 	}
 	if a.paused {
-		return refused(SendingPaused, "")
+		return refused(seserrors.SendingPaused, "")
 	}
 	return nil
 }
@@ -200,10 +212,10 @@ func (a *Account) checkSet(m *submission) *refusal {
 	}
 	paused, ok := a.sets[name]
 	if !ok {
-		return refused(ConfigurationSetMissing, name)
+		return refused(seserrors.ConfigurationSetMissing, name)
 	}
 	if paused {
-		return refused(ConfigurationSetPaused, name)
+		return refused(seserrors.ConfigurationSetPaused, name)
 	}
 	return nil
 }
@@ -221,9 +233,9 @@ func (a *Account) checkIdentities(m *submission) *refusal {
 	case len(failed) == 0:
 		return nil
 	case len(failed) > maxListed:
-		return refused(IdentityNotVerified, strings.Join(failed[:maxListed], ", ")+"...")
+		return refused(seserrors.IdentityNotVerified, failedIn(m.mail.region, strings.Join(failed[:maxListed], ", ")+"..."))
 	}
-	return refused(IdentityNotVerified, strings.Join(failed, ", "))
+	return refused(seserrors.IdentityNotVerified, failedIn(m.mail.region, strings.Join(failed, ", ")))
 }
 
 const simulator = "simulator.amazonses.com"

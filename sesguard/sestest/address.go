@@ -1,6 +1,10 @@
 package sestest
 
-import "strings"
+import (
+	"strings"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
 
 // A mailbox is an address as it was written and its bare addr-spec.
 type mailbox struct {
@@ -18,9 +22,9 @@ func parseMailbox(s string) (mailbox, *refusal) {
 	case r != nil:
 		return mailbox{}, r
 	case len(list) == 0:
-		return mailbox{}, refused(IllegalAddress, "Empty address")
+		return mailbox{}, refused(seserrors.IllegalAddress, "Empty address")
 	case len(list) > 1:
-		return mailbox{}, refused(IllegalAddress, "Illegal address")
+		return mailbox{}, refused(seserrors.IllegalAddress, "Illegal address")
 	}
 	return list[0], nil
 }
@@ -30,7 +34,7 @@ func parseMailbox(s string) (mailbox, *refusal) {
 func parseMailboxes(s string) ([]mailbox, *refusal) {
 	items, ok := splitList(s)
 	if !ok {
-		return nil, refused(IllegalAddress, "Illegal address")
+		return nil, refused(seserrors.IllegalAddress, "Illegal address")
 	}
 	var list []mailbox
 	for _, it := range items {
@@ -154,21 +158,21 @@ func (l *listScanner) reset() {
 // checkAddress makes the complaints of SES's parser about an addr-spec.
 func checkAddress(addr string) *refusal {
 	if addr == "" {
-		return refused(IllegalAddress, "Empty address")
+		return refused(seserrors.IllegalAddress, "Empty address")
 	}
 	if strings.ContainsFunc(addr, func(r rune) bool { return r >= 0x80 }) {
-		return refused(NonASCIIAddress, "")
+		return refused(seserrors.NonASCIIAddress, "")
 	}
 	at := strings.LastIndexByte(addr, '@')
 	if at < 0 || at == len(addr)-1 {
-		return refused(IllegalAddress, "Missing final '@domain'")
+		return refused(seserrors.IllegalAddress, "Missing final '@domain'")
 	}
 	problem := localProblem(addr[:at])
 	if problem == "" {
 		problem = domainProblem(addr[at+1:])
 	}
 	if problem != "" {
-		return refused(IllegalAddress, problem)
+		return refused(seserrors.IllegalAddress, problem)
 	}
 	return nil
 }

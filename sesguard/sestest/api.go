@@ -26,7 +26,7 @@ func (s *Server) newAPIServer() *http.Server {
 	mux.HandleFunc("/", s.handle((*apiCall).unknown))
 	return &http.Server{
 		Handler:     mux,
-		TLSConfig:   serverTLS("h2", "http/1.1"),
+		TLSConfig:   s.serverTLS("h2", "http/1.1"),
 		ErrorLog:    log.New(io.Discard, "", 0), // cut handshakes are what tests are about
 		ConnState:   s.awaitConn,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
@@ -232,7 +232,7 @@ func (c *apiCall) readBody() ([]byte, *apiFailure) {
 func (c *apiCall) prevent(f *Fault, m *submission) *apiFailure {
 	switch f.kind {
 	case refuse:
-		return scripted(f.cause, m).failure()
+		return scripted(f.reason, m).failure()
 	case apiReply:
 		return f.failure()
 	}

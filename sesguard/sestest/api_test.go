@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -184,7 +185,7 @@ func TestTheMIMETreeHoldsEveryPart(t *testing.T) {
 
 func TestTemplatesAreRendered(t *testing.T) {
 	s := newServer(t)
-	s.Account.AddTemplate("hello", "Hello {{name}}", "Dear {{ name }}, {{missing}} {{open", "")
+	s.Account.AddTemplate("hello", "Hello {{name}}", "Dear {{ name }}", "")
 	templated := func(tmpl types.Template) *sesv2.SendEmailInput {
 		in := simpleInput()
 		in.Content = &types.EmailContent{Template: &tmpl}
@@ -195,9 +196,9 @@ func TestTemplatesAreRendered(t *testing.T) {
 		tmpl          types.Template
 		subject, tree string
 	}{
-		"by name": {types.Template{TemplateName: aws.String("hello"), TemplateData: data}, "Hello {{name}}", "text/plain Dear {{name}}, {{missing}} {{open"},
+		"by name": {types.Template{TemplateName: aws.String("hello"), TemplateData: data}, "Hello {{name}}", "text/plain Dear {{name}}"},
 		"by ARN": {types.Template{TemplateArn: aws.String("arn:aws:ses:us-east-1:1:template/hello"), TemplateData: aws.String(`{"name":7}`)},
-			"Hello 7", "text/plain Dear 7, {{missing}} {{open"},
+			"Hello 7", "text/plain Dear 7"},
 		"inline": {types.Template{TemplateContent: &types.EmailTemplateContent{Subject: aws.String("S {{a}}"), Html: aws.String("<i>{{a}}</i>")},
 			TemplateData: aws.String(`{"a":"b"}`)}, "S b", "text/html <i>b</i>"},
 	}
@@ -213,6 +214,99 @@ func TestTemplatesAreRendered(t *testing.T) {
 	wantAPIError(t, err, "NotFoundException")
 	wantSays(t, err, "Template <bye> does not exist.")
 	_, err = apiClient(s).SendEmail(t.Context(), templated(types.Template{TemplateName: aws.String("hello"), TemplateData: aws.String("[]")}))
+	wantAPIError(t, err, "BadRequestException")
+}
+
+// SES answers 200 with an id, and sends nothing.
+func TestATemplateWithoutAValueIsAcceptedAndNeverSent(t *testing.T) {
+	tests := map[string]struct{ text, html, data, want string }{
+		"absent":  {"Dear {{name}}", "", `{"nme":"Ann"}`, "Attribute 'name' is not present in the rendering data."},
+		"null":    {"Dear {{name}}", "", `{"name":null}`, "Attribute 'name' is not present in the rendering data."},
+		"in HTML": {"Dear {{name}}", "<b>{{ greeting }}</b>", `{"name":"Ann"}`, "Attribute 'greeting' is not present in the rendering data."},
+		"no data": {"Dear {{name}}", "", "", "Attribute 'name' is not present in the rendering data."},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.Account.SetMax24HourSend(1)
+			s.Account.AddTemplate("hello", "Hello", tt.text, tt.html)
+			in := simpleInput()
+			in.Destination = &types.Destination{ToAddresses: []string{to}}
+			in.Content = &types.EmailContent{Template: &types.Template{TemplateName: aws.String("hello"), TemplateData: &tt.data}}
+			out, err := apiClient(s).SendEmail(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantAccepted(t, s, 0)
+			got := s.Unrendered()
+			if len(got) != 1 || got[0].ID != *out.MessageId || got[0].Problem != tt.want || got[0].To[0] != to || got[0].Data != nil {
+				t.Errorf("unrendered %+v, want %s with %s", got, *out.MessageId, tt.want)
+			}
+			_, err = apiClient(s).SendEmail(t.Context(), in)
+			wantSays(t, err, quotaSpent) // it used the quota up
+		})
+	}
+}
+
+func TestInlineTemplatesTakePlainVariablesOnly(t *testing.T) {
+	s := newServer(t)
+	in := simpleInput()
+	in.Content = &types.EmailContent{Template: &types.Template{TemplateContent: &types.EmailTemplateContent{
+		Subject: aws.String("Hello"), Text: aws.String("{{#if name}}Dear {{name}}{{/if}}"),
+	}}}
+	_, err := apiClient(s).SendEmail(t.Context(), in)
+	wantAPIError(t, err, "BadRequestException")
+	wantSays(t, err, "Template contains unsupported operations.")
+}
+
+func TestBulkDataIsMergedObjectByObject(t *testing.T) {
+	s := newServer(t)
+	s.Account.AddTemplate("hello", "{{a}} {{b}}", "{{list}}", "")
+	_, err := apiClient(s).SendBulkEmail(t.Context(), &sesv2.SendBulkEmailInput{
+		FromEmailAddress: aws.String(from),
+		DefaultContent: &types.BulkEmailContent{Template: &types.Template{TemplateName: aws.String("hello"),
+			TemplateData: aws.String(`{"a":{"x":1,"y":{"z":2}},"b":"old","list":[1,2]}`)}},
+		BulkEmailEntries: []types.BulkEmailEntry{{
+			Destination: &types.Destination{ToAddresses: []string{to}},
+			ReplacementEmailContent: &types.ReplacementEmailContent{ReplacementTemplate: &types.ReplacementTemplate{
+				ReplacementTemplateData: aws.String(`{"a":{"y":{"w":3}},"b":"new","list":[3]}`)}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := wantAccepted(t, s, 1)[0]
+	if got, want := m.Subject()+" "+m.Text(), "map[x:1 y:map[w:3 z:2]] new [3]"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestAttachmentsAreEncodedAsTheRequestSays(t *testing.T) {
+	raw := []byte("a=b \xff\r\n" + strings.Repeat("x", 80))
+	tests := map[types.AttachmentContentTransferEncoding]struct{ field, wire string }{
+		"":                 {"7bit", string(raw)},
+		"SEVEN_BIT":        {"7bit", string(raw)},
+		"BASE64":           {"base64", "YT1iIP8NCnh4eHh4"},
+		"QUOTED_PRINTABLE": {"quoted-printable", "a=3Db =FF\r\nxxx"},
+	}
+	for encoding, tt := range tests {
+		t.Run(string(encoding), func(t *testing.T) {
+			s := newServer(t)
+			in := simpleInput()
+			in.Content.Simple.Attachments = []types.Attachment{{FileName: aws.String("f"), RawContent: raw, ContentTransferEncoding: encoding}}
+			m := send(t, s, in)
+			if !bytes.Contains(m.Data, []byte("Content-Transfer-Encoding: "+tt.field+"\r\n")) || !bytes.Contains(m.Data, []byte("\r\n\r\n"+tt.wire)) {
+				t.Errorf("message %q", m.Data)
+			}
+			if f, ok := m.File("f"); !ok || !bytes.Equal(f.Data, raw) {
+				t.Errorf("file %q", f.Data)
+			}
+		})
+	}
+	s := newServer(t)
+	in := simpleInput()
+	in.Content.Simple.Attachments = []types.Attachment{{FileName: aws.String("f"), RawContent: raw, ContentTransferEncoding: "8BIT"}}
+	_, err := apiClient(s).SendEmail(t.Context(), in)
 	wantAPIError(t, err, "BadRequestException")
 }
 
@@ -348,7 +442,7 @@ func TestBulkEntriesHaveAStatusEach(t *testing.T) {
 			ReplacementTags:         []types.MessageTag{{Name: aws.String("kind"), Value: aws.String("own")}},
 		}
 	}
-	s.Script(sestest.Pass(), sestest.BulkStatus("TRANSIENT_FAILURE", "try later"), sestest.Refuse(sestest.ServiceFailure))
+	s.Script(sestest.Pass(), sestest.BulkStatus("TRANSIENT_FAILURE", "try later"), sestest.Refuse(seserrors.ServiceFailure))
 	in := &sesv2.SendBulkEmailInput{
 		FromEmailAddress: aws.String(from),
 		DefaultContent:   &types.BulkEmailContent{Template: &types.Template{TemplateName: aws.String("hello"), TemplateData: aws.String(`{"name":"you","greeting":"Hi"}`)}},

@@ -3,6 +3,8 @@ package sestest
 import (
 	"cmp"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // The requests of the API, by the member names of the Amazon SES API v2
@@ -71,6 +73,7 @@ func (q *sendRequest) submission(a *Account) (*submission, *refusal) {
 		FromARN:          q.FromEmailAddressIdentityArn,
 		ReturnPathARN:    q.FeedbackForwardingEmailAddressIdentityArn,
 		Tenant:           q.TenantName,
+		region:           a.region,
 	}}
 	if l := q.ListManagementOptions; l != nil {
 		m.mail.List = l.ContactListName
@@ -107,10 +110,10 @@ func (q *sendRequest) setContent(m *submission, a *Account) *refusal {
 		}
 	}
 	if n != 1 {
-		return refused(InvalidParameter, "The input you provided is invalid.")
+		return refused(seserrors.InvalidParameter, "The input you provided is invalid.")
 	}
 	if q.Content.Raw == nil && q.FromEmailAddress == "" {
-		return refused(InvalidParameter, "Source cannot be empty")
+		return refused(seserrors.InvalidParameter, "Source cannot be empty")
 	}
 	data, r := q.data(m, a)
 	if r != nil {
@@ -129,10 +132,11 @@ func (q *sendRequest) data(m *submission, a *Account) ([]byte, *refusal) {
 		return q.compose(m, q.Content.Simple)
 	}
 	m.template = q.Content.Template.name()
-	s, r := a.render(q.Content.Template)
+	s, problem, r := a.render(q.Content.Template)
 	if r != nil {
 		return nil, r
 	}
+	m.mail.Problem = problem
 	return q.compose(m, s)
 }
 
@@ -150,7 +154,7 @@ func (q *sendRequest) setEnvelope(m *submission, _ *Account) *refusal {
 		m.mail.To = append(m.mail.To, t.addr)
 	}
 	if len(to) == 0 {
-		return refused(NoRecipients, "")
+		return refused(seserrors.NoRecipients, "")
 	}
 	return q.setSender(m)
 }

@@ -13,27 +13,48 @@ import (
 	"time"
 )
 
-// certificate makes the server's certificate, once a process: a key for each
-// of many servers would cost more than what they serve.
-var certificate = sync.OnceValue(func() tls.Certificate {
+var certificates struct {
+	mu       sync.Mutex
+	byRegion map[string]tls.Certificate
+}
+
+// certificate returns the certificate of the servers of a region, made once a
+// process: a key for each of many servers would cost more than what they
+// serve.
+func certificate(region string) tls.Certificate {
+	c := &certificates
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have, ok := c.byRegion[region]; ok {
+		return have
+	}
+	made, err := makeCertificate(certTemplate(region))
+	if err != nil {
+		panic("sestest: make a certificate: " + err.Error())
+	}
+	if c.byRegion == nil {
+		c.byRegion = map[string]tls.Certificate{}
+	}
+	c.byRegion[region] = made
+	return made
+}
+
+func makeCertificate(template *x509.Certificate) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		panic("sestest: generate key: " + err.Error())
+		return tls.Certificate{}, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, certTemplate(), certTemplate(), key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		panic("sestest: create certificate: " + err.Error())
+		return tls.Certificate{}, err
 	}
 	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic("sestest: parse certificate: " + err.Error())
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-})
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
+}
 
 // certTemplate is valid from 1970 on, because the clock of a testing/synctest
 // bubble starts in the year 2000.
-func certTemplate() *x509.Certificate {
+func certTemplate(region string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "sestest", Organization: []string{"sestest, a fake SES"}},
@@ -43,13 +64,7 @@ func certTemplate() *x509.Certificate {
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		DNSNames:              []string{"localhost", sesSMTPHost, sesAPIHost, memSMTPHost, memAPIHost},
+		DNSNames:              []string{"localhost", smtpHost(region), apiHost(region), memSMTPHost, memAPIHost},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
-}
-
-func rootPool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(certificate().Leaf)
-	return pool
 }

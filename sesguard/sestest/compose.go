@@ -2,6 +2,7 @@ package sestest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"mime"
@@ -10,6 +11,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // compose makes a MIME message of simple content, as SES does before it sends
@@ -32,7 +35,7 @@ func (q *sendRequest) compose(m *submission, s *simple) ([]byte, *refusal) {
 	}
 	put("Subject", mime.QEncoding.Encode("utf-8", s.Subject.Data))
 	put("Date", now.UTC().Format(time.RFC1123Z))
-	put("Message-ID", "<"+m.mail.ID+"@email.amazonses.com>")
+	put("Message-ID", m.mail.HeaderID())
 	for _, h := range s.Headers {
 		if r := checkCustom(h); r != nil {
 			return nil, r
@@ -40,7 +43,11 @@ func (q *sendRequest) compose(m *submission, s *simple) ([]byte, *refusal) {
 		put(h.Name, h.Value)
 	}
 	put("MIME-Version", "1.0")
-	s.part().writeTo(&b)
+	root, r := s.part()
+	if r != nil {
+		return nil, r
+	}
+	root.writeTo(&b)
 	return b.Bytes(), nil
 }
 
@@ -48,11 +55,11 @@ func (q *sendRequest) compose(m *submission, s *simple) ([]byte, *refusal) {
 func checkCustom(h nameValue) *refusal {
 	switch {
 	case h.Name == "":
-		return refused(IllegalHeader, "Empty header names are illegal.")
+		return refused(seserrors.IllegalHeader, "Empty header names are illegal.")
 	case strings.ContainsFunc(h.Name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }):
-		return refused(IllegalHeader, "Header name contains illegal character")
+		return refused(seserrors.IllegalHeader, "Header name contains illegal character")
 	case strings.ContainsFunc(h.Value, func(r rune) bool { return isControl(r) && r != '\t' || r >= 0x80 }):
-		return refused(IllegalHeader, "Header value contains illegal character")
+		return refused(seserrors.IllegalHeader, "Header value contains illegal character")
 	}
 	return nil
 }
@@ -65,7 +72,7 @@ type part struct {
 	parts   []part
 }
 
-func (s *simple) part() part {
+func (s *simple) part() (part, *refusal) {
 	var bodies, inline, files []part
 	if t := s.Body.Text; t != nil {
 		bodies = append(bodies, textPart("text/plain", t.Data))
@@ -74,15 +81,19 @@ func (s *simple) part() part {
 		bodies = append(bodies, textPart("text/html", h.Data))
 	}
 	for _, a := range s.Attachments {
+		p, r := a.part()
+		if r != nil {
+			return part{}, r
+		}
 		if a.ContentDisposition == "INLINE" {
-			inline = append(inline, a.part("inline"))
+			inline = append(inline, p)
 		} else {
-			files = append(files, a.part("attachment"))
+			files = append(files, p)
 		}
 	}
 	p := wrap("alternative", bodies)
 	p = wrap("related", append([]part{p}, inline...))
-	return wrap("mixed", append([]part{p}, files...))
+	return wrap("mixed", append([]part{p}, files...)), nil
 }
 
 // wrap makes one part of several.
@@ -97,25 +108,30 @@ func wrap(kind string, parts []part) part {
 }
 
 func textPart(contentType, text string) part {
-	var b bytes.Buffer
-	w := quotedprintable.NewWriter(&b)
-	w.Write([]byte(text))
-	w.Close()
-	return part{content: b.Bytes(), header: textproto.MIMEHeader{
+	return part{content: quote([]byte(text)), header: textproto.MIMEHeader{
 		"Content-Type":              {contentType + "; charset=UTF-8"},
 		"Content-Transfer-Encoding": {"quoted-printable"},
 	}}
 }
 
-func (a attachment) part(disposition string) part {
-	typ := a.ContentType
-	if typ == "" {
-		typ = "application/octet-stream"
+func quote(data []byte) []byte {
+	var b bytes.Buffer
+	w := quotedprintable.NewWriter(&b)
+	w.Write(data)
+	w.Close()
+	return b.Bytes()
+}
+
+func (a attachment) part() (part, *refusal) {
+	encoding, content, r := a.encode()
+	if r != nil {
+		return part{}, r
 	}
 	h := textproto.MIMEHeader{
-		"Content-Type":              {typ},
-		"Content-Transfer-Encoding": {"base64"},
-		"Content-Disposition":       {mime.FormatMediaType(disposition, map[string]string{"filename": a.FileName})},
+		"Content-Type":              {cmp.Or(a.ContentType, "application/octet-stream")},
+		"Content-Transfer-Encoding": {encoding},
+		"Content-Disposition": {mime.FormatMediaType(
+			strings.ToLower(cmp.Or(a.ContentDisposition, "ATTACHMENT")), map[string]string{"filename": a.FileName})},
 	}
 	if a.ContentId != "" {
 		h.Set("Content-Id", "<"+strings.Trim(a.ContentId, "<>")+">")
@@ -123,7 +139,22 @@ func (a attachment) part(disposition string) part {
 	if a.ContentDescription != "" {
 		h.Set("Content-Description", mime.QEncoding.Encode("utf-8", a.ContentDescription))
 	}
-	return part{header: h, content: wrapBase64(a.RawContent)}
+	return part{header: h, content: content}, nil
+}
+
+// encode writes the content as ContentTransferEncoding says. SEVEN_BIT is the
+// default (Attachment, Amazon SES API v2 Reference): the octets stand in the
+// message as they are, and a binary file does not survive that.
+func (a attachment) encode() (encoding string, content []byte, r *refusal) {
+	switch a.ContentTransferEncoding {
+	case "", "SEVEN_BIT":
+		return "7bit", a.RawContent, nil
+	case "BASE64":
+		return "base64", wrapBase64(a.RawContent), nil
+	case "QUOTED_PRINTABLE":
+		return "quoted-printable", quote(a.RawContent), nil
+	}
+	return "", nil, refused(seserrors.InvalidParameter, "Invalid content transfer encoding: "+a.ContentTransferEncoding)
 }
 
 func wrapBase64(data []byte) []byte {

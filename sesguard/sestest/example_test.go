@@ -5,6 +5,7 @@ import (
 	"net/smtp"
 	"strings"
 
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -29,7 +30,7 @@ func Example() {
 func ExampleServer_Script() {
 	s := sestest.NewServer()
 	defer s.Close()
-	s.Script(sestest.Refuse(sestest.SendRateExceeded), sestest.Pass(), sestest.AcceptThenCut())
+	s.Script(sestest.Refuse(seserrors.SendRateExceeded), sestest.Pass(), sestest.AcceptThenCut())
 
 	msg := []byte("From: shop@example.com\r\nTo: ann@example.org\r\n\r\nHello.\r\n")
 	for range 3 {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // A Stage is a point in the course of a connection or message at which a
@@ -73,7 +75,7 @@ var kindNames = [...]string{"pass", "refuse", "reply", "api reply", "bulk status
 type Fault struct {
 	kind    faultKind
 	stage   Stage
-	cause   Cause
+	reason  seserrors.Reason
 	code    int
 	text    string // reply text, message or raw octets
 	errCode string // API error code
@@ -88,7 +90,7 @@ func (f Fault) String() string {
 	s := kindNames[f.kind] + " at " + f.stage.String()
 	switch f.kind {
 	case refuse:
-		s = "refuse: " + string(f.cause)
+		s = "refuse: " + string(f.reason)
 	case reply:
 		s += fmt.Sprintf(": %d %s", f.code, f.text)
 	case apiReply:
@@ -105,17 +107,17 @@ func (f Fault) String() string {
 // or refuse it: Script(Pass(), Refuse(ServiceFailure)) strikes the second.
 func Pass() Fault { return Fault{kind: pass, stage: EndOfData} }
 
-// Refuse gives the refusal that SES gives for the cause, in SES's words: over
+// Refuse gives the refusal that SES gives for the reason, in SES's words: over
 // SMTP at the stage at which SES gives it, over the API as the answer to the
 // request, in a SendBulkEmail for the whole request. Nothing is accepted. A
-// transport on which SES has no words for the cause (see the constants) passes
-// the fault by and leaves it for a message on the other. Refuse panics if c is
-// not one of the constants of this package.
-func Refuse(c Cause) Fault {
-	if _, ok := refusals[c]; !ok {
-		panic("sestest: SES has no reply for cause " + string(c))
+// transport on which SES has no words for the reason passes the fault by and
+// leaves it for a message on the other; Reasons lists what each can say.
+// Refuse panics if no reply of SES has the reason, as with Network.
+func Refuse(reason seserrors.Reason) Fault {
+	if _, ok := refusals[reason]; !ok {
+		panic("sestest: SES has no reply for the reason " + string(reason))
 	}
-	return Fault{kind: refuse, stage: EndOfData, cause: c}
+	return Fault{kind: refuse, stage: EndOfData, reason: reason}
 }
 
 // Reply answers the SMTP command at the stage with this code and text, in
@@ -248,7 +250,7 @@ func (f Fault) reaches(at Stage, over transport) bool {
 }
 
 func (f Fault) refusalReaches(at Stage, over transport) bool {
-	w := refusals[f.cause]
+	w := refusals[f.reason]
 	if over == overAPI {
 		return w.status != 0 && at == EndOfData
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -77,7 +78,7 @@ func walk(t *testing.T, s *sestest.Server) (sestest.Stage, string) {
 
 func TestAScriptIsConsumedInOrderByThoseWhoReachIt(t *testing.T) {
 	s := newServer(t)
-	s.Script(sestest.Pass(), sestest.Refuse(sestest.SendRateExceeded), sestest.Reply(sestest.Rcpt, 450, "later"))
+	s.Script(sestest.Pass(), sestest.Refuse(seserrors.SendRateExceeded), sestest.Reply(sestest.Rcpt, 450, "later"))
 	d := start(t, s)
 	d.mail(message, 250, "Ok")
 	d.mail(message, 454, "Throttling failure: Maximum sending rate exceeded.")
@@ -100,7 +101,7 @@ func TestAScriptIsConsumedInOrderByThoseWhoReachIt(t *testing.T) {
 
 func TestAFaultWaitsForItsTransport(t *testing.T) {
 	s := newServer(t)
-	s.Script(sestest.Refuse(sestest.Conflict), sestest.Refuse(sestest.IdleTimeout))
+	s.Script(sestest.Refuse(seserrors.Conflict), sestest.Refuse(seserrors.IdleTimeout))
 	d := start(t, s)
 	d.mail(message, 250, "Ok") // SMTP cannot say conflict, and idle-timeout stands behind it
 	_, err := apiClient(s).SendEmail(context.Background(), rawInput(message))
@@ -263,7 +264,7 @@ func TestAHalfClosedServerStillReads(t *testing.T) {
 
 func TestADelayIsNoRefusal(t *testing.T) {
 	inMemory(t, func(t *testing.T, s *sestest.Server) {
-		s.Script(sestest.Delay(sestest.EndOfData, time.Minute), sestest.Refuse(sestest.ServiceFailure))
+		s.Script(sestest.Delay(sestest.EndOfData, time.Minute), sestest.Refuse(seserrors.ServiceFailure))
 		d := start(t, s)
 		begin := time.Now()
 		d.mail(message, 451, "Temporary service failure") // the next fault strikes after the delay

@@ -141,3 +141,30 @@ func FuzzMailboxes(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMailReaders reads whole messages. Whatever stands in them, the readers
+// end, and what SES replaces in the header is there once.
+func FuzzMailReaders(f *testing.F) {
+	for _, seed := range []string{
+		"", "Subject: =?utf-8?q?=C3?=\r\n\r\nx", "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\nb\r\n--a--",
+		"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n", "Content-Transfer-Encoding: base64\r\n\r\nYQ=", "Message-ID: x\nDate: y\n\nz",
+		"Content-Type: text/html; charset=iso-8859-1\r\nContent-Disposition: inline; filename*0=a; filename*1=b\r\n\r\n\xff",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m := Mail{ID: "id", Data: data}
+		m.Subject()
+		m.Text()
+		m.HTML()
+		for _, file := range m.Files() {
+			m.File(file.Name)
+		}
+		if _, _, problem := parseHeader(data); problem != "" {
+			return
+		}
+		if h, _, _ := parseHeader(m.Delivered()); h.count("Message-ID") != 1 || h.count("Date") != 1 || h.get("Message-ID") != m.HeaderID() {
+			t.Errorf("%q is delivered as %q", data, m.Delivered())
+		}
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"mime"
 	"slices"
 	"strings"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // A field is one header field, unfolded.
@@ -97,18 +99,18 @@ var single = strings.Fields(`Accept-Language acceptLanguage Archived-At Auto-Sub
 func (h header) check() *refusal {
 	for _, name := range single {
 		if h.count(name) > 1 {
-			return refused(DuplicateHeader, name)
+			return refused(seserrors.DuplicateHeader, name)
 		}
 	}
 	if h.count("From") == 0 {
-		return refused(IllegalHeader, "Missing required header 'From'.")
+		return refused(seserrors.IllegalHeader, "Missing required header 'From'.")
 	}
 	if h.count("To")+h.count("Cc")+h.count("Bcc") == 0 {
-		return refused(IllegalHeader, "Missing required header 'To'.")
+		return refused(seserrors.IllegalHeader, "Missing required header 'To'.")
 	}
 	for _, name := range []string{"From", "To"} {
 		if h.count(name) > 0 && h.get(name) == "" {
-			return refused(IllegalHeader, "Empty required header '"+name+"'.")
+			return refused(seserrors.IllegalHeader, "Empty required header '"+name+"'.")
 		}
 	}
 	return h.checkContentType()
@@ -120,10 +122,10 @@ func (h header) checkContentType() *refusal {
 		return nil
 	}
 	if typ, _, _ := strings.Cut(value, ";"); !strings.Contains(typ, "/") {
-		return refused(IllegalHeader, "Expected MIME type, got "+strings.TrimSpace(typ))
+		return refused(seserrors.IllegalHeader, "Expected MIME type, got "+strings.TrimSpace(typ))
 	}
 	if _, _, err := mime.ParseMediaType(value); err != nil && err != mime.ErrInvalidMediaParameter {
-		return refused(IllegalHeader, "Expected '/', got ;")
+		return refused(seserrors.IllegalHeader, "Expected '/', got ;")
 	}
 	return nil
 }
@@ -131,10 +133,14 @@ func (h header) checkContentType() *refusal {
 // addressFields are those whose addresses SES's parser looks at.
 var addressFields = []string{"From", "Sender", "Reply-To", "Return-Path", "To", "Cc", "Bcc"}
 
+func isNamed(name string, names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
 // mailboxes returns the addresses of all fields of these names.
 func (h header) mailboxes(names ...string) (all []mailbox, r *refusal) {
 	for _, f := range h {
-		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, f.name) }) {
+		if !isNamed(f.name, names) {
 			continue
 		}
 		list, r := parseMailboxes(f.value)
@@ -146,8 +152,8 @@ func (h header) mailboxes(names ...string) (all []mailbox, r *refusal) {
 	return all, nil
 }
 
-// without returns the message without the fields of this name.
-func without(data []byte, name string) []byte {
+// without returns the message without the fields of these names.
+func without(data []byte, names ...string) []byte {
 	out := make([]byte, 0, len(data))
 	dropping := false
 	for at := 0; at < len(data); {
@@ -157,7 +163,7 @@ func without(data []byte, name string) []byte {
 		}
 		if line[0] != ' ' && line[0] != '\t' {
 			n, _, _ := bytes.Cut(line, []byte(":"))
-			dropping = strings.EqualFold(string(bytes.TrimRight(n, " \t")), name)
+			dropping = isNamed(string(bytes.TrimRight(n, " \t")), names)
 		}
 		if !dropping {
 			out = append(out, data[at:next]...)

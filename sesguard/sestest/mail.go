@@ -2,12 +2,10 @@ package sestest
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -18,7 +16,12 @@ const (
 	MaxRecipients  = 50
 )
 
-// A Mail is a message that the server accepted.
+// A Mail is a message that SES accepted. Its fields are what the client handed
+// over; its methods read the message as the recipient gets it. They take a
+// malformed message as mail readers do: content that breaks off in its
+// transfer encoding, and parts of a broken multipart, are returned up to
+// there, text of an unknown charset as it is, and a multipart without a
+// boundary as one file.
 type Mail struct {
 	ID        string    // as in the 250 reply or the API's MessageId
 	Transport string    // "smtp" or "api"
@@ -29,6 +32,7 @@ type Mail struct {
 	// Data is the message. Over SMTP, octet for octet as sent, without the
 	// dot-stuffing and the final dot. Over the API raw content as sent, less
 	// a Bcc field; simple and template content as the server composed it.
+	// What SES changes in it on the way out is in Delivered.
 	Data []byte
 
 	ConfigurationSet string            // from the parameter, else X-SES-CONFIGURATION-SET
@@ -41,6 +45,12 @@ type Mail struct {
 	Conn    int             // SMTP: the connection's number, from 1
 	Params  string          // SMTP: what followed the address in MAIL FROM
 	Request json.RawMessage // API: the request's body
+
+	// Problem says why a template could not be filled in. It is set in
+	// Unrendered only.
+	Problem string
+
+	region string
 }
 
 func (m Mail) clone() Mail {
@@ -51,15 +61,75 @@ func (m Mail) clone() Mail {
 	return m
 }
 
-// Accepted returns what SES accepted so far, in order of acceptance. Half a
-// message is never in it, and what is in it stays although its sender never
-// heard of it: that makes it the judge of what a client reports. The result
-// is a copy.
-func (s *Server) Accepted() []Mail {
+// HeaderID returns the Message-ID under which the recipient gets the mail:
+// "<ID@REGION.amazonses.com>", or "<ID@email.amazonses.com>" in us-east-1.
+// SES replaces the one that the client wrote.
+func (m Mail) HeaderID() string {
+	if m.region == "" || m.region == DefaultRegion {
+		return "<" + m.ID + "@email.amazonses.com>"
+	}
+	return "<" + m.ID + "@" + m.region + ".amazonses.com>"
+}
+
+// sesFields are those that SES reads and takes out.
+var sesFields = []string{"X-SES-CONFIGURATION-SET", "X-SES-MESSAGE-TAGS", "X-SES-SOURCE-ARN", "X-SES-FROM-ARN",
+	"X-SES-RETURN-PATH-ARN", "X-SES-LIST-MANAGEMENT-OPTIONS", "X-SES-TENANT"}
+
+// Delivered returns the message as the recipient gets it: Data with SES's own
+// Message-ID and Date in place of the client's, and without the X-SES fields.
+// Signatures and trace fields are not added.
+func (m Mail) Delivered() []byte {
+	own := fmt.Sprintf("Message-ID: %s\r\nDate: %s\r\n", m.HeaderID(), m.Time.UTC().Format(time.RFC1123Z))
+	return append([]byte(own), without(m.Data, append(sesFields, "Message-ID", "Date")...)...)
+}
+
+// Header returns the value of the first header field of the name, in any
+// letter case, unfolded and with encoded-words decoded; "" if there is none.
+func (m Mail) Header(name string) string {
+	h, _, _ := parseHeader(m.Delivered())
+	return decodeWords(h.get(name))
+}
+
+// Subject returns the Subject field as people read it.
+func (m Mail) Subject() string { return m.Header("Subject") }
+
+// Text returns the plain text: the first text/plain part that is no file,
+// decoded, in UTF-8, with LF as line end; "" if there is none.
+func (m Mail) Text() string { return m.parts().text }
+
+// HTML is Text for the first text/html part.
+func (m Mail) HTML() string { return m.parts().html }
+
+// Files returns every part but the two that Text and HTML return, in order:
+// attachments, inline images, invitations, further texts.
+func (m Mail) Files() []File { return m.parts().files }
+
+// File returns the first file of the name, and whether there is one.
+func (m Mail) File(name string) (f File, ok bool) {
+	for _, f := range m.parts().files {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return File{}, false
+}
+
+// Accepted returns what SES accepted so far and will deliver, in order of
+// acceptance. Half a message is never in it, and what is in it stays although
+// its sender never heard of it: that makes it the judge of what a client
+// reports. The result is a copy.
+func (s *Server) Accepted() []Mail { return s.copyOf(&s.accepted) }
+
+// Unrendered returns the mails that SES accepted, with an id, and never sends,
+// because their template has no value for one of its variables. SES says so
+// in an event only. The result is a copy.
+func (s *Server) Unrendered() []Mail { return s.copyOf(&s.unrendered) }
+
+func (s *Server) copyOf(list *[]Mail) []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]Mail, len(s.accepted))
-	for i, m := range s.accepted {
+	all := make([]Mail, len(*list))
+	for i, m := range *list {
 		all[i] = m.clone()
 	}
 	return all
@@ -81,172 +151,4 @@ func (s *Server) TakeAccepted() []Mail {
 	all := s.accepted
 	s.accepted = nil
 	return all
-}
-
-// A submission is a message that asks to be accepted.
-type submission struct {
-	mail       Mail
-	header     header
-	octets     int       // of Data, also of what was too much to keep
-	senders    []mailbox // identities to be verified
-	recipients []mailbox
-	template   string
-	problem    string // complaint of the header's parser
-}
-
-func (m *submission) size() int { return max(m.octets, len(m.mail.Data)) }
-
-// sender is the From address, else the envelope's.
-func (m *submission) sender() string {
-	if list, r := m.header.mailboxes("From"); r == nil && len(list) > 0 {
-		return list[0].addr
-	}
-	return m.mail.From
-}
-
-// examine makes the refusals that need no account: size, header, addresses,
-// recipients. It fills in what the X-SES fields say and no parameter did.
-func (m *submission) examine() *refusal {
-	if n := m.size(); n > MaxMessageSize {
-		return refused(MessageTooLong, fmt.Sprint(n))
-	}
-	if len(m.mail.To) > MaxRecipients {
-		return refused(TooManyRecipients, "")
-	}
-	if m.problem != "" {
-		return refused(IllegalHeader, m.problem)
-	}
-	if r := m.header.check(); r != nil {
-		return r
-	}
-	if r := m.examineAddresses(); r != nil {
-		return r
-	}
-	return m.readSESFields()
-}
-
-func (m *submission) examineAddresses() *refusal {
-	if _, r := m.header.mailboxes(addressFields...); r != nil {
-		return r
-	}
-	for _, to := range m.mail.To {
-		if r := checkAddress(to); r != nil {
-			return r
-		}
-		m.recipients = append(m.recipients, mailbox{text: to, addr: to})
-	}
-	senders, r := m.header.mailboxes("From", "Sender", "Return-Path")
-	if r != nil {
-		return r
-	}
-	if r := checkAddress(m.mail.From); r != nil {
-		return r
-	}
-	m.senders = append(append(senders, m.senders...), mailbox{text: m.mail.From, addr: m.mail.From})
-	return nil
-}
-
-// readSESFields takes from the header what no parameter has set: parameters
-// win ("Using Amazon SES configuration sets", Amazon SES Developer Guide).
-func (m *submission) readSESFields() *refusal {
-	set := func(to *string, names ...string) {
-		for _, name := range names {
-			if *to == "" {
-				*to = m.header.get(name)
-			}
-		}
-	}
-	set(&m.mail.ConfigurationSet, "X-SES-CONFIGURATION-SET")
-	set(&m.mail.FromARN, "X-SES-FROM-ARN", "X-SES-SOURCE-ARN")
-	set(&m.mail.ReturnPathARN, "X-SES-RETURN-PATH-ARN")
-	set(&m.mail.Tenant, "X-SES-TENANT")
-	set(&m.mail.List, "X-SES-LIST-MANAGEMENT-OPTIONS")
-	if m.mail.Tags != nil {
-		return nil
-	}
-	tags, r := parseTags(m.header.get("X-SES-MESSAGE-TAGS"))
-	m.mail.Tags = tags
-	return r
-}
-
-// parseTags reads "a=b, c=d".
-func parseTags(value string) (map[string]string, *refusal) {
-	if value == "" {
-		return nil, nil
-	}
-	tags := map[string]string{}
-	for item := range strings.SplitSeq(value, ",") {
-		name, val, ok := strings.Cut(strings.TrimSpace(item), "=")
-		if !ok {
-			return nil, refused(IllegalHeader, "Expected '=', got 'null'")
-		}
-		if r := addTag(tags, strings.TrimSpace(name), strings.TrimSpace(val)); r != nil {
-			return nil, r
-		}
-	}
-	return tags, nil
-}
-
-const maxTag = 255 // characters (MessageTag, Amazon SES API v2 Reference)
-
-func addTag(tags map[string]string, name, value string) *refusal {
-	switch {
-	case name == "":
-		return refused(InvalidTag, "The tag name must be specified.")
-	case value == "":
-		return refused(InvalidTag, "The tag value must be specified.")
-	case len(name) > maxTag:
-		return refused(InvalidTag, "Tag name cannot exceed 255 characters.")
-	case len(value) > maxTag:
-		return refused(InvalidTag, "Tag value cannot exceed 255 characters.")
-	case strings.ContainsFunc(name, notTagName):
-		return refused(InvalidTag, "Invalid tag name <"+name+">: only alphanumeric ASCII characters, '_', and '-' are allowed.")
-	case strings.ContainsFunc(value, notTagValue):
-		return refused(InvalidTag, "Invalid tag value <"+value+">: only alphanumeric ASCII characters, '_',  '-' , '.', '@' are allowed.")
-	}
-	if _, twice := tags[name]; twice {
-		return refused(InvalidTag, "Duplicate tag name <"+name+">.")
-	}
-	tags[name] = value
-	return nil
-}
-
-func notTagName(r rune) bool {
-	return r != '_' && r != '-' && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
-}
-
-func notTagValue(r rune) bool { return r != '.' && r != '@' && notTagName(r) }
-
-// submit decides about a message and, if it is accepted, puts it into the
-// mailbox and returns its id.
-func (s *Server) submit(m *submission) (id string, r *refusal) {
-	if r := m.examine(); r != nil {
-		return "", r
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if r := s.Account.admit(m, now); r != nil {
-		return "", r
-	}
-	m.mail.Time = now
-	if m.mail.ID == "" {
-		m.mail.ID = newID(now)
-	}
-	s.accepted = append(s.accepted, m.mail)
-	return m.mail.ID, nil
-}
-
-// newID makes an id of the shape of SES's: the time in milliseconds, a UUID
-// and six digits.
-func newID(now time.Time) string {
-	return fmt.Sprintf("0100%012x-%s-000000", now.UnixMilli(), newUUID())
-}
-
-func newUUID() string {
-	var u [16]byte
-	rand.Read(u[:])
-	u[6] = u[6]&0x0f | 0x40
-	u[8] = u[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[0:4], u[4:6], u[6:8], u[8:10], u[10:])
 }

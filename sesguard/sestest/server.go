@@ -1,35 +1,47 @@
 package sestest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
 )
 
-// The names under which a server can be dialled through its DialContext. The
-// memory server's own names end in .invalid (RFC 6761 section 6.4), so that a
-// client that forgets DialContext can never reach the real SES.
+// DefaultRegion is the region of a server that was given none.
+const DefaultRegion = "us-east-1"
+
+// The names under which a memory server can be dialled through its
+// DialContext. They end in .invalid (RFC 6761 section 6.4), so that a client
+// that forgets DialContext can never reach the real SES.
 const (
-	region      = "us-east-1"
-	sesSMTPHost = "email-smtp." + region + ".amazonaws.com"
-	sesAPIHost  = "email." + region + ".amazonaws.com"
 	memSMTPHost = "email-smtp.sestest.invalid"
 	memAPIHost  = "email.sestest.invalid"
 	memPlain    = "127.0.0.1:1025"
 )
 
-// A Server is a fake SES. Its fields are set by NewServer and NewMemoryServer
-// and must not be changed; its methods are safe for concurrent use.
+// A Server is a fake SES. Its fields may be set between NewUnstartedServer
+// and Start and must not be changed afterwards; its methods are safe for
+// concurrent use.
 type Server struct {
+	// The addresses. What is set before Start is listened on: an empty
+	// address, or one with port 0, gets a free port on 127.0.0.1. Afterwards
+	// they are the addresses to dial.
 	SMTPAddr  string // "host:port" of the SMTP endpoint that requires STARTTLS
 	SMTPSAddr string // "host:port" of the SMTP endpoint with TLS wrapper
 	PlainAddr string // "host:port" of a local relay: no TLS and no AUTH needed, same mailbox
 	URL       string // "https://host:port", the base endpoint of the v2 API
-	Region    string // "us-east-1"
+
+	Region string // where the account is; "us-east-1" if nothing else was set
 
 	Username, Password           string // SMTP credentials
 	AccessKeyID, SecretAccessKey string // for API clients; signatures are not checked
@@ -54,6 +66,7 @@ type Server struct {
 	logins     int
 	requests   int
 	accepted   []Mail
+	unrendered []Mail
 }
 
 // limits are those that SES sets for a connection.
@@ -71,15 +84,15 @@ type Connections struct {
 	Total int // since the server started
 }
 
-// NewServer starts a fake SES on loopback TCP ports. Close it when done. It
-// panics if it cannot listen, as net/http/httptest does.
+// NewServer starts a fake SES on free ports of 127.0.0.1. Close it when done.
+// It panics if it cannot listen, as net/http/httptest does, and inside a
+// testing/synctest bubble, whose clock waits on sockets would stop: there,
+// call NewMemoryServer.
 func NewServer() *Server {
-	s := newServer()
-	var smtp, smtps, plain, api net.Listener = listen(), listen(), listen(), listen()
-	s.SMTPAddr, s.SMTPSAddr, s.PlainAddr = smtp.Addr().String(), smtps.Addr().String(), plain.Addr().String()
-	s.URL = "https://" + api.Addr().String()
-	s.dialNames = sesNames(s.SMTPAddr, s.SMTPSAddr, api.Addr().String())
-	s.start(smtp, smtps, plain, api)
+	s := NewUnstartedServer()
+	if err := s.Start(); err != nil {
+		panic("sestest: " + err.Error())
+	}
 	return s
 }
 
@@ -88,21 +101,17 @@ func NewServer() *Server {
 // testing/synctest bubble; every wait of its connections is durably blocking
 // there, so the bubble's clock moves on. It works outside of bubbles too.
 func NewMemoryServer() *Server {
-	s := newServer()
-	s.SMTPAddr, s.SMTPSAddr, s.PlainAddr = memSMTPHost+":587", memSMTPHost+":465", memPlain
-	s.URL = "https://" + memAPIHost + ":443"
-	s.dialNames = sesNames(s.SMTPAddr, s.SMTPSAddr, memAPIHost+":443")
-	smtp, smtps, plain, api := newMemListener(587), newMemListener(465), newMemListener(1025), newMemListener(443)
-	s.memory = map[string]*memListener{
-		s.SMTPAddr: smtp, s.SMTPSAddr: smtps, s.PlainAddr: plain, memAPIHost + ":443": api,
-	}
-	s.start(smtp, smtps, plain, api)
+	s := NewUnstartedServer()
+	s.StartMemory()
 	return s
 }
 
-func newServer() *Server {
+// NewUnstartedServer returns a server that does not listen yet. Set its
+// addresses, region or credentials, script what is to happen, and call Start
+// or StartMemory.
+func NewUnstartedServer() *Server {
 	return &Server{
-		Region:          region,
+		Region:          DefaultRegion,
 		Username:        "AKIAIOSFODNN7EXAMPLE",
 		Password:        "sestest-smtp-password",
 		AccessKeyID:     "AKIAIOSFODNN7EXAMPLE",
@@ -114,29 +123,85 @@ func newServer() *Server {
 	}
 }
 
-func listen() net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic("sestest: listen on a loopback port: " + err.Error())
+// Start listens on the addresses that are set, so that other processes can
+// use the server too: they need CertPEM beside the addresses. An error says
+// which address could not be listened on; nothing is started then. Start
+// panics inside a testing/synctest bubble, and if the server was started.
+func (s *Server) Start() error {
+	if inBubble() {
+		panic("sestest: a server on sockets stops the clock of a testing/synctest bubble: use NewMemoryServer or StartMemory there")
 	}
-	return l
+	host := ""
+	if s.URL != "" {
+		u, err := url.Parse(s.URL)
+		if err != nil || u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("the API's URL is not https://host:port: %s", s.URL)
+		}
+		host = u.Host
+	}
+	var all []net.Listener
+	for _, addr := range []string{s.SMTPAddr, s.SMTPSAddr, s.PlainAddr, host} {
+		l, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			return err
+		}
+		all = append(all, l)
+	}
+	addr := func(i int) string { return all[i].Addr().String() }
+	s.SMTPAddr, s.SMTPSAddr, s.PlainAddr, s.URL = addr(0), addr(1), addr(2), "https://"+addr(3)
+	s.serve(addr(3), all[0], all[1], all[2], all[3])
+	return nil
 }
+
+// StartMemory starts the server without sockets, as NewMemoryServer does. It
+// sets all addresses.
+func (s *Server) StartMemory() {
+	api := memAPIHost + ":443"
+	s.SMTPAddr, s.SMTPSAddr, s.PlainAddr, s.URL = memSMTPHost+":587", memSMTPHost+":465", memPlain, "https://"+api
+	smtp, smtps, plain, https := newMemListener(587), newMemListener(465), newMemListener(1025), newMemListener(443)
+	s.memory = map[string]*memListener{s.SMTPAddr: smtp, s.SMTPSAddr: smtps, s.PlainAddr: plain, api: https}
+	s.serve(api, smtp, smtps, plain, https)
+}
+
+// inBubble reports whether the caller runs in a testing/synctest bubble. The
+// standard library has no function that tells; the goroutine's own traceback
+// does.
+func inBubble() bool {
+	trace := make([]byte, 256)
+	trace = trace[:runtime.Stack(trace, false)]
+	first, _, _ := bytes.Cut(trace, []byte("\n"))
+	return bytes.Contains(first, []byte("synctest bubble"))
+}
+
+// smtpHost and apiHost are the names of SES's endpoints in a region.
+func smtpHost(region string) string { return "email-smtp." + region + ".amazonaws.com" }
+func apiHost(region string) string  { return "email." + region + ".amazonaws.com" }
 
 // sesNames maps the addresses of the real endpoints of the region, on every
 // port on which SES answers ("Connecting to an Amazon SES SMTP endpoint",
 // Amazon SES Developer Guide), to the fake's.
-func sesNames(smtp, smtps, api string) map[string]string {
-	names := map[string]string{sesAPIHost + ":443": api}
+func (s *Server) sesNames(api string) map[string]string {
+	names := map[string]string{apiHost(s.Region) + ":443": api}
 	for _, port := range []string{"25", "587", "2587"} {
-		names[sesSMTPHost+":"+port] = smtp
+		names[smtpHost(s.Region)+":"+port] = s.SMTPAddr
 	}
 	for _, port := range []string{"465", "2465"} {
-		names[sesSMTPHost+":"+port] = smtps
+		names[smtpHost(s.Region)+":"+port] = s.SMTPSAddr
 	}
 	return names
 }
 
-func (s *Server) start(smtp, smtps, plain, api net.Listener) {
+// serve starts all that listens. apiAddr is the API's address.
+func (s *Server) serve(apiAddr string, smtp, smtps, plain, api net.Listener) {
+	if s.listeners != nil {
+		panic("sestest: the server was started before")
+	}
+	s.Region = cmp.Or(s.Region, DefaultRegion)
+	s.Account.region = s.Region
+	s.dialNames = s.sesNames(apiAddr)
 	s.listeners = []net.Listener{smtp, smtps, plain}
 	s.wg.Go(func() { s.acceptSMTP(smtp, modeStartTLS) })
 	s.wg.Go(func() { s.acceptSMTP(smtps, modeWrapper) })
@@ -164,7 +229,9 @@ func (s *Server) Close() {
 	for _, l := range s.listeners {
 		l.Close()
 	}
-	s.api.Close()
+	if s.api != nil {
+		s.api.Close()
+	}
 	for _, c := range conns {
 		c.Close()
 	}
@@ -172,9 +239,9 @@ func (s *Server) Close() {
 }
 
 // serverTLS is the server's side of TLS.
-func serverTLS(protos ...string) *tls.Config {
+func (s *Server) serverTLS(protos ...string) *tls.Config {
 	return &tls.Config{
-		Certificates: []tls.Certificate{certificate()},
+		Certificates: []tls.Certificate{certificate(s.Region)},
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   protos,
 	}
@@ -183,7 +250,18 @@ func serverTLS(protos ...string) *tls.Config {
 // TLSConfig returns a new client configuration that trusts the server and
 // nothing else. Set ServerName where the code under test does not.
 func (s *Server) TLSConfig() *tls.Config {
-	return &tls.Config{RootCAs: rootPool(), MinVersion: tls.VersionTLS12}
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate(s.Region).Leaf)
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+// CertPEM returns the server's certificate in PEM, for programs that take the
+// certificates they trust from a file: AWS_CA_BUNDLE in the AWS SDKs,
+// SSL_CERT_FILE in Go and OpenSSL, NODE_EXTRA_CA_CERTS in Node.js. It is made
+// anew in each process, for the names of SES's endpoints in the region,
+// localhost, 127.0.0.1 and ::1.
+func (s *Server) CertPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate(s.Region).Certificate[0]})
 }
 
 // HTTPClient returns a new client that reaches the API at URL and trusts it:
@@ -201,8 +279,8 @@ func (s *Server) HTTPClient() *http.Client {
 }
 
 // DialContext connects to one of the server's addresses, or to SES's own
-// names in the server's region: email-smtp.us-east-1.amazonaws.com on its five
-// ports and email.us-east-1.amazonaws.com:443. A server on loopback dials
+// names in the server's region: email-smtp.REGION.amazonaws.com on its five
+// ports and email.REGION.amazonaws.com:443. A server on loopback dials
 // every other address as net.Dialer does; one in memory knows no other and
 // returns a *net.OpError of a dial whose cause is a *net.DNSError.
 func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -3,6 +3,8 @@ package sestest
 import (
 	"bytes"
 	"testing"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 func TestTheSizeLimitIs40MB(t *testing.T) {
@@ -15,7 +17,7 @@ func TestTheSizeLimitIs40MB(t *testing.T) {
 			t.Errorf("%d octets: %q, want %q", n, got, want)
 		}
 	}
-	code, text := refused(MessageTooLong, "1").smtp()
+	code, text := refused(seserrors.MessageTooLong, "1").smtp()
 	if code != 552 || text != "Message is too long." {
 		t.Errorf("%d %s", code, text)
 	}

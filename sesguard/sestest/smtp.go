@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // A mode is what an SMTP listener asks of its clients.
@@ -86,7 +88,7 @@ func (x *session) handshake() error {
 		}
 	}
 	x.extendDeadline()
-	c := tls.Server(x.conn, serverTLS())
+	c := tls.Server(x.conn, x.srv.serverTLS())
 	if err := c.Handshake(); err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (x *session) handshake() error {
 func (x *session) run(full bool) {
 	f := x.srv.take(Connect, overSMTP)
 	if full && f == nil {
-		f = &Fault{kind: refuse, cause: TooManyConnections}
+		f = &Fault{kind: refuse, reason: seserrors.TooManyConnections}
 	}
 	banner := fmt.Sprintf("%s ESMTP SimpleEmailService-d-SESTEST%04d", hostname, x.number)
 	_, err := x.answer(f, 220, banner)
@@ -219,7 +221,7 @@ func (x *session) answer(f *Fault, code int, text string) (effect bool, err erro
 	}
 	switch f.kind {
 	case refuse:
-		return false, x.refuse(f.cause)
+		return false, x.refuse(f.reason)
 	case reply:
 		return f.code < 400 && code < 400, x.sayAndMaybeClose(f.code, f.text, f.code == 421)
 	case cut, resetConn, halfClose, stall, acceptThenCut, acceptThenFail:
@@ -241,9 +243,9 @@ func (x *session) answer(f *Fault, code int, text string) (effect bool, err erro
 }
 
 // refuse says why, in SES's words for a message like the open one.
-func (x *session) refuse(c Cause) error {
-	code, text := scripted(c, &submission{mail: x.mail}).smtp()
-	return x.sayAndMaybeClose(code, text, refusals[c].closes)
+func (x *session) refuse(reason seserrors.Reason) error {
+	code, text := scripted(reason, &submission{mail: x.mail}).smtp()
+	return x.sayAndMaybeClose(code, text, refusals[reason].closes)
 }
 
 func (x *session) sayAndMaybeClose(code int, text string, closes bool) error {
@@ -421,7 +423,7 @@ func (x *session) mailFrom(arg string) error {
 	f := x.srv.take(MailFrom, overSMTP)
 	code, text := x.judgeMail(arg)
 	if code == 421 && f == nil {
-		f = &Fault{kind: refuse, cause: SessionMessageLimit}
+		f = &Fault{kind: refuse, reason: seserrors.SessionMessageLimit}
 	}
 	effect, err := x.answer(f, code, text)
 	if effect && code < 400 {
@@ -434,7 +436,7 @@ func (x *session) openMail(arg string) {
 	from, params, _ := parsePath(arg, "FROM:")
 	x.mails++
 	x.open = true
-	x.mail = Mail{Transport: string(overSMTP), From: from, Params: params, Conn: x.number}
+	x.mail = Mail{Transport: string(overSMTP), From: from, Params: params, Conn: x.number, region: x.srv.Region}
 }
 
 func (x *session) judgeMail(arg string) (code int, text string) {

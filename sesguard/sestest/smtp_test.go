@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -272,7 +273,7 @@ func TestTheFiftyFirstRecipientIsRefusedAfterTheDot(t *testing.T) {
 
 func TestARefusalAfterTheDotLeavesTheTransactionOpen(t *testing.T) {
 	s := newServer(t)
-	s.Script(sestest.Pass(), sestest.Refuse(sestest.RecipientSuppressed))
+	s.Script(sestest.Pass(), sestest.Refuse(seserrors.RecipientSuppressed))
 	d := start(t, s)
 	stale := []string{"MAIL FROM:<" + from + ">", "503", "RCPT TO:<" + to + ">", "503", "DATA", "503", "RSET", "250"}
 	d.mail("Subject: no sender\r\n\r\n", 554, "Transaction failed: Missing required header 'From'.")

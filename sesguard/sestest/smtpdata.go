@@ -125,7 +125,7 @@ func (x *session) refuseData(f *Fault) error {
 		m := &submission{mail: x.mail}
 		m.header, _, _ = parseHeader(x.mail.Data)
 		m.readSESFields()
-		code, text := scripted(f.cause, m).smtp()
+		code, text := scripted(f.reason, m).smtp()
 		return x.say(code, text)
 	}
 	_, err := x.answer(f, 0, "")

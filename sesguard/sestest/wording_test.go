@@ -3,10 +3,10 @@ package sestest_test
 import (
 	"context"
 	"net/textproto"
+	"slices"
 	"testing"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
-
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -33,36 +33,46 @@ func refusalOverSMTP(t *testing.T, s *sestest.Server) error {
 
 // The fake and the errors package were written from the same sources by
 // different hands: what one says, the other has to understand.
-func TestEveryCauseReadsAsItsReason(t *testing.T) {
+func TestEveryRefusalReadsAsItsReason(t *testing.T) {
 	s := newServer(t)
 	api := apiClient(s)
-	for _, c := range sestest.Causes() {
-		t.Run(string(c), func(t *testing.T) {
-			if c.OverSMTP() {
-				s.Script(sestest.Refuse(c))
-				checkReason(t, "smtp", c, refusalOverSMTP(t, s))
-			}
-			if c.OverAPI() {
-				s.Script(sestest.Refuse(c))
-				_, err := api.SendEmail(context.Background(), rawInput(message, to))
-				checkReason(t, "api", c, err)
-			}
-			if s.FaultsLeft() != 0 {
-				t.Errorf("%d faults left", s.FaultsLeft())
-				s.ClearScript()
-			}
-		})
+	over := map[string]func() error{
+		"smtp": func() error { return refusalOverSMTP(t, s) },
+		"api": func() error {
+			_, err := api.SendEmail(context.Background(), rawInput(message, to))
+			return err
+		},
 	}
-	wantAccepted(t, s, 0)
+	for transport, send := range over {
+		for _, reason := range sestest.Reasons(transport) {
+			t.Run(transport+" "+string(reason), func(t *testing.T) {
+				s.Script(sestest.Refuse(reason))
+				err := send()
+				if err == nil {
+					t.Fatal("accepted")
+				}
+				if got := seserrors.Classify(err); got.Reason != reason {
+					t.Errorf("reads as %s/%s: %v", got.Class, got.Reason, err)
+				}
+			})
+		}
+	}
+	if s.FaultsLeft() != 0 || s.AcceptedCount() != 0 {
+		t.Errorf("%d faults left, %d mails accepted", s.FaultsLeft(), s.AcceptedCount())
+	}
 }
 
-func checkReason(t *testing.T, over string, c sestest.Cause, err error) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("%s: accepted", over)
-		return
+func TestReasonsOfBothTransportsAreAllReasons(t *testing.T) {
+	all := map[seserrors.Reason]bool{}
+	for _, transport := range []string{"smtp", "api"} {
+		for _, reason := range sestest.Reasons(transport) {
+			all[reason] = true
+		}
 	}
-	if got := seserrors.Classify(err); string(got.Reason) != string(c) {
-		t.Errorf("%s: reads as %s/%s: %v", over, got.Class, got.Reason, err)
+	if got := sestest.Reasons(""); len(got) != len(all) || !slices.IsSorted(got) {
+		t.Errorf("%d reasons, want %d, sorted", len(got), len(all))
+	}
+	if got := sestest.Reasons("fax"); len(got) != 0 {
+		t.Errorf("over fax: %v", got)
 	}
 }

@@ -93,7 +93,7 @@ func TestTheReportSaysWhatWentWrong(t *testing.T) {
 	for _, transport := range []string{"smtp", "api"} {
 		t.Run(transport, func(t *testing.T) {
 			l, report := inBubble(t, []string{"-senders", "1", "-messages", "4", "-transport", transport},
-				sestest.Pass(), sestest.Refuse(sestest.SendRateExceeded), sestest.Pass(), sestest.Refuse(sestest.MessageRejected), sestest.AcceptThenCut())
+				sestest.Pass(), sestest.Refuse(seserrors.SendRateExceeded), sestest.Pass(), sestest.Refuse(seserrors.MessageRejected), sestest.AcceptThenCut())
 			for _, want := range []string{
 				"accepted     2 of 4 in ", "refused      1\n", "in doubt     1\n", "attempts     5, 1 of them retries, 1 throttled\n",
 				"       1  throttled      send-rate-exceeded\n", "       1  rejected       message-rejected\n", " response-lost\n",

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -65,12 +66,12 @@ func one(f sestest.Fault) []sestest.Fault { return []sestest.Fault{f} }
 // there would be little else.
 func (s *script) refusal() []sestest.Fault {
 	if s.dice.IntN(100) == 0 {
-		return one(sestest.Refuse(pick(s.dice, sestest.Causes()...)))
+		return one(sestest.Refuse(pick(s.dice, sestest.Reasons("")...)))
 	}
 	return one(sestest.Refuse(pick(s.dice,
-		sestest.SendRateExceeded, sestest.SendRateExceeded, sestest.ServiceFailure, sestest.IdleTimeout,
-		sestest.SessionMessageLimit, sestest.MessageRejected, sestest.RecipientSuppressed, sestest.RequestTimeout,
-		sestest.ConfigurationSetMissing)))
+		seserrors.SendRateExceeded, seserrors.SendRateExceeded, seserrors.ServiceFailure, seserrors.IdleTimeout,
+		seserrors.SessionMessageLimit, seserrors.MessageRejected, seserrors.RecipientSuppressed, seserrors.RequestTimeout,
+		seserrors.ConfigurationSetMissing)))
 }
 
 var stages = []sestest.Stage{sestest.MailFrom, sestest.Rcpt, sestest.Data, sestest.EndOfData, sestest.EndOfData}
@@ -100,7 +101,7 @@ func (s *script) lostAnswer() []sestest.Fault {
 // that was told of too many connections opens none for seconds, so that is rare.
 func (s *script) setUp() []sestest.Fault {
 	if s.dice.IntN(20) == 0 {
-		return []sestest.Fault{sestest.HalfClose(sestest.EndOfData), sestest.Refuse(sestest.TooManyConnections)}
+		return []sestest.Fault{sestest.HalfClose(sestest.EndOfData), sestest.Refuse(seserrors.TooManyConnections)}
 	}
 	at := pick(s.dice, sestest.EHLO, sestest.StartTLS, sestest.Handshake, sestest.Auth)
 	return []sestest.Fault{

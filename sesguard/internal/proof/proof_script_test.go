@@ -387,16 +387,7 @@ func acceptedButUnreadable(d dice) sestest.Fault {
 	return f
 }
 
-var smtpCauses, apiCauses = causes(sestest.Cause.OverSMTP), causes(sestest.Cause.OverAPI)
-
-func causes(on func(sestest.Cause) bool) (list []sestest.Cause) {
-	for _, c := range sestest.Causes() {
-		if on(c) {
-			list = append(list, c)
-		}
-	}
-	return list
-}
+var smtpCauses, apiCauses = sestest.Reasons("smtp"), sestest.Reasons("api")
 
 // A knownReply is a row of the collection of real replies.
 type knownReply struct {
