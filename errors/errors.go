@@ -16,12 +16,12 @@ import (
 // result of [Classify], [FromAPI] or [FromBulkStatus] first.
 type Error struct {
 	Op            string   // what was done: "smtp DATA", "ses SendEmail"
-	Class         Class    // what can be done; if Unknown, the Reason's class counts
+	Class         Class    // what can be done; in a literal the Reason gives it if this is Unknown
 	Reason        Reason   // why
 	Code          int      // SMTP reply code or HTTP status, 0 if none
 	Enhanced      string   // enhanced status code of RFC 3463, "4.4.2", or ""
 	APICode       string   // "TooManyRequestsException", a bulk status, or ""
-	Message       string   // SES's own words on one line, valid UTF-8, at most 1,024 bytes
+	Message       string   // SES's own words on one line, addresses masked as ***@example.com, valid UTF-8, at most 1,024 bytes
 	Identities    []string // IdentityNotVerified: the addresses and domains that failed the check, without display names; at most 64
 	Truncated     bool     // the list of identities was cut, by SES or by that limit
 	Region        string   // IdentityNotVerified: the region of the check, in lower case
@@ -33,15 +33,17 @@ type Error struct {
 	Err           error    // the cause, kept in the chain
 }
 
-// Error returns the failure on one line: op first, then class and reason, code
-// and SES's words, the cause last where it says more. It names no Recipients.
+// Error returns the failure on one line: op and endpoint first, then class and
+// reason, in doubt also the TrackID by which the mail can be found, code and
+// SES's words, the cause last where it says more. It names no Recipients, and no
+// local part of an address that SES or the cause repeats.
 func (e *Error) Error() string {
 	if e == nil {
 		return "<nil>"
 	}
 	var b strings.Builder
-	if e.Op != "" {
-		b.WriteString(e.Op + ": ")
+	if where := strings.TrimSpace(e.Op + " " + e.Endpoint); where != "" {
+		b.WriteString(where + ": ")
 	}
 	b.WriteString(e.class().String())
 	if e.Reason != "" {
@@ -49,6 +51,9 @@ func (e *Error) Error() string {
 	}
 	if e.MaybeAccepted {
 		b.WriteString(", may have been accepted")
+		if e.TrackID != "" {
+			b.WriteString(" as " + e.TrackID)
+		}
 	}
 	if words := e.words(); words != "" {
 		b.WriteString(": " + words)
@@ -65,7 +70,7 @@ func (e *Error) words() string {
 	if e.Code != 0 {
 		parts = append(parts, strconv.Itoa(e.Code))
 	}
-	for _, s := range []string{e.Enhanced, e.APICode, e.Message} {
+	for _, s := range []string{e.Enhanced, e.APICode, masked(e.Message)} {
 		if s != "" {
 			parts = append(parts, s)
 		}
@@ -103,10 +108,13 @@ func (e *Error) Is(target error) bool {
 	case Class:
 		return e.class() == t
 	case Reason:
-		return e.Reason == t
+		return e.reason() == t.known()
 	}
 	return false
 }
+
+// reason is Reason, Unrecognized where none was filled in.
+func (e *Error) reason() Reason { return e.Reason.known() }
 
 // class is Class, or that of the Reason where only the Reason was filled in.
 func (e *Error) class() Class {
@@ -116,19 +124,21 @@ func (e *Error) class() Class {
 	return e.Class
 }
 
-// LogValue makes log/slog write the error as a group of fields. Recipients are
-// left out; the identities that SES names stand in the message only.
+// LogValue makes log/slog write the error as a group of fields, those that are
+// known. Recipients and Identities are left out, and addresses are masked as in
+// the text.
 func (e *Error) LogValue() slog.Value {
 	if e == nil {
 		return slog.Value{}
 	}
-	attrs := make([]slog.Attr, 0, 11)
+	attrs := make([]slog.Attr, 0, 13)
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
 	add("op", e.Op)
+	add("endpoint", e.Endpoint)
 	add("class", e.class().String())
 	add("reason", string(e.Reason))
 	if e.Code != 0 {
@@ -136,9 +146,10 @@ func (e *Error) LogValue() slog.Value {
 	}
 	add("enhanced", e.Enhanced)
 	add("api_code", e.APICode)
-	add("message", e.Message)
+	add("message", masked(e.Message))
 	add("region", e.Region)
 	add("request_id", e.RequestID)
+	add("track_id", e.TrackID)
 	attrs = append(attrs, slog.Bool("maybe_accepted", e.MaybeAccepted))
 	add("cause", e.cause())
 	return slog.GroupValue(attrs...)

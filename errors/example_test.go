@@ -3,7 +3,9 @@ package errors_test
 import (
 	stderrors "errors"
 	"fmt"
+	"net"
 	"net/textproto"
+	"syscall"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -33,7 +35,7 @@ func ExampleIsRetryable() {
 	for _, err := range []error{
 		seserrors.FromSMTP("smtp DATA", 454, "Throttling failure: Maximum sending rate exceeded."),
 		seserrors.FromSMTP("smtp DATA", 552, "Message is too long."),
-		stderrors.New("read: connection reset by peer"),
+		&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET},
 	} {
 		switch {
 		case seserrors.IsRetryable(err):

@@ -9,23 +9,37 @@ const (
 	maxIdentity   = 320
 )
 
-// addIdentities takes region and identities out of "The following identities
-// failed the check in region REGION: A, B..." when that is what words say.
+// addIdentities takes region and identities out of words that list those that
+// failed the check.
 func (e *Error) addIdentities(words string) {
-	const before = "failed the check in region "
-	if e.Reason != IdentityNotVerified {
+	start, end := identityList(words)
+	if e.Reason != IdentityNotVerified || start == 0 {
 		return
 	}
+	region := words[:start]
+	region = region[strings.LastIndexByte(region[:len(region)-1], ' ')+1:]
+	e.Region = strings.ToLower(strings.TrimRight(region, ": "))
+	e.Identities, e.Truncated = parseIdentities(words[start:end])
+}
+
+// identityList returns where the list stands in "The following identities failed
+// the check in region REGION: A, B...", 0 and 0 if there is none.
+func identityList(words string) (start, end int) {
+	const before = "failed the check in region "
 	i := index(words, before)
 	if i < 0 {
-		return
+		return 0, 0
 	}
-	region, list, ok := strings.Cut(words[i+len(before):], ":")
-	if !ok || len(region) > 32 || strings.ContainsRune(region, ' ') {
-		return
+	i += len(before)
+	n := strings.IndexByte(words[i:], ':')
+	if n <= 0 || n > 32 || strings.IndexByte(words[i:i+n], ' ') >= 0 {
+		return 0, 0
 	}
-	e.Region = strings.ToLower(region)
-	e.Identities, e.Truncated = parseIdentities(strings.TrimSpace(list))
+	start = i + n + 1
+	if start < len(words) && words[start] == ' ' {
+		start++
+	}
+	return start, start + listEnd(words[start:])
 }
 
 // listEnds are what tools put behind the list.
@@ -37,7 +51,7 @@ var listEnds = []string{
 // parseIdentities splits a list at its commas, and returns the bare addresses
 // and domains and whether the list was cut.
 func parseIdentities(list string) (ids []string, truncated bool) {
-	list = strings.TrimRight(list[:listEnd(list)], " \t)]}\"'`;")
+	list = strings.TrimRight(list, " \t)]}\"'`;")
 	if cut, ok := strings.CutSuffix(list, "..."); ok {
 		list, truncated = cut, true
 	}

@@ -22,6 +22,7 @@ const (
 	Conflict                  Reason = "conflict"                      // another change is in progress
 	Network                   Reason = "network"                       // the connection failed
 	NameNotFound              Reason = "name-not-found"                // the endpoint's name does not exist
+	NameLookupFailed          Reason = "name-lookup-failed"            // the name server gave no answer
 	TLSFailure                Reason = "tls-failure"                   // TLS could not be set up, or broke
 	TLSModeMismatch           Reason = "tls-mode-mismatch"             // TLS wrapper on a STARTTLS port, or the reverse
 	CertificateInvalid        Reason = "certificate-invalid"           // the server's certificate is not trusted
@@ -30,6 +31,7 @@ const (
 	DeadlineExceeded          Reason = "deadline-exceeded"             // the caller's context reached its deadline
 	ClientClosed              Reason = "client-closed"                 // the client was shut down or closed
 	ProxyRefused              Reason = "proxy-refused"                 // a proxy on the way does not let the connection through
+	ConfigInvalid             Reason = "config-invalid"                // a setting of this program cannot work
 	ContentUnreadable         Reason = "content-unreadable"            // the message's own source failed
 	ProtocolError             Reason = "protocol-error"                // an answer that makes no sense here
 	AuthRequired              Reason = "auth-required"                 // nobody signed in
@@ -53,6 +55,7 @@ const (
 	NonASCIIAddress           Reason = "non-ascii-address"             // an address is not 7-bit ASCII
 	NoRecipients              Reason = "no-recipients"                 // nobody to send to
 	TooManyRecipients         Reason = "too-many-recipients"           // more than 50 recipients
+	RecipientRefused          Reason = "recipient-refused"             // another server takes no mail for this recipient
 	RecipientSuppressed       Reason = "recipient-suppressed"          // a recipient is on a suppression list
 	IllegalHeader             Reason = "illegal-header"                // a header is missing, empty or malformed
 	DuplicateHeader           Reason = "duplicate-header"              // a header that must be single appears twice
@@ -70,6 +73,14 @@ const (
 
 // Error returns the slug, so that a Reason is an error.
 func (r Reason) Error() string { return string(r) }
+
+// known returns r, Unrecognized for "".
+func (r Reason) known() Reason {
+	if r == "" {
+		return Unrecognized
+	}
+	return r
+}
 
 // Class returns the class that an error of this reason has, unless the reply
 // says otherwise: "452 too many recipients" is TooManyRecipients but, being a

@@ -1,15 +1,20 @@
 package errors
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
-// smtpTexts are the texts of SMTP replies; those of either transport come
-// after those of SMTP alone.
-var smtpTexts = newMatcher(echoRules, smtpRules, sharedRules, vagueRules)
+// replyWords are the rules for the words of an SMTP reply.
+var replyWords = slices.Concat(smtpRules, sharedRules, vagueRules)
 
 // FromSMTP returns what a well-formed SMTP reply means that refuses a command.
 // Op names the command last, such as "smtp RCPT": it tells whose address a
 // "501" complains about, and that a refusal of the greeting, EHLO, STARTTLS or
 // AUTH is about the settings (Denied) and not about the message (Rejected).
+// After a successful sign-in, at RCPT and at DATA (which stands for the end of
+// data too), no 5yz is about the account for want of authentication.
 // Text is the reply's text without the code; an enhanced status code at its
 // start is split off, and folded lines are joined.
 //
@@ -19,34 +24,28 @@ var smtpTexts = newMatcher(echoRules, smtpRules, sharedRules, vagueRules)
 // command before DATA. FromSMTP never returns nil.
 func FromSMTP(op string, code int, text string) *Error {
 	e := &Error{Op: op, Code: code}
-	e.fromReply(clean(text), "")
+	e.fromReply(cleanReply(text))
 	return e
 }
 
-// fromReply fills in e from the words of a reply, already clean. Where they say
-// nothing, the rest of the text that they came from is looked at.
-func (e *Error) fromReply(words, rest string) {
-	e.Enhanced, words = cutEnhanced(strings.TrimLeft(words, `"`))
+// fromReply fills in e from the clean words of a reply.
+func (e *Error) fromReply(words string) {
+	if rest, ok := strings.CutPrefix(words, `"`); ok { // textproto quotes what it prints
+		words = cutQuoted(rest, `"`)
+	}
+	e.Enhanced, words = cutEnhanced(words)
 	e.Message = shown(words)
 	if e.Code < 400 || e.Code > 599 {
 		e.Reason, e.Class = ProtocolError, Unavailable
 		e.MaybeAccepted = !isBeforeData(stage(e.Op))
 		return
 	}
-	digits := [3]byte{byte('0' + e.Code/100), byte('0' + e.Code/10%10), byte('0' + e.Code%10)}
-	code := string(digits[:])
-	reason, ok := smtpTexts.reason(code, words)
-	if ok && isMailbox(e.Enhanced) && reason.Scope() == ScopeAccount {
-		reason = codeReason(code, e.Enhanced)
+	code := strconv.Itoa(e.Code)
+	r := replyWords.byWords(code, words)
+	if r == nil || isMailbox(e.Enhanced) && r.Reason.Scope() == ScopeAccount {
+		r = &rule{Reason: codeReason(code, e.Enhanced)}
 	}
-	if !ok && rest != "" {
-		words = rest
-		reason, ok = smtpTexts.reason(code, words)
-	}
-	if !ok {
-		reason = codeReason(code, e.Enhanced)
-	}
-	e.Reason = atStage(topic(reason, words), e.Code, stage(e.Op))
+	e.Reason = atStage(r, e.Code, stage(e.Op))
 	e.Class = replyClass(e.Reason.Class(), e.Code, stage(e.Op))
 	e.addIdentities(words)
 }
@@ -61,27 +60,14 @@ func isMailbox(enhanced string) bool {
 // codeReason returns what the codes mean without regard to the words.
 func codeReason(code, enhanced string) Reason {
 	if enhanced != "" && enhanced[0] == code[0] {
-		if r, ok := byPrefix(enhancedRules, enhanced); ok {
-			return r
+		if r := enhancedRules.byPrefix(enhanced); r != nil {
+			return r.Reason
 		}
 	}
-	if r, ok := byPrefix(replyRules, code); ok {
-		return r
+	if r := replyRules.byPrefix(code); r != nil {
+		return r.Reason
 	}
 	return Unrecognized
-}
-
-// byPrefix returns the reason of the first rule whose code starts code. An
-// enhanced code is compared by whole numbers: "5.1" covers "5.1.1", not
-// "5.10.1", and "5.1.1" does not cover "5.1.10".
-func byPrefix(rules []rule, code string) (Reason, bool) {
-	for _, r := range rules {
-		rest, ok := strings.CutPrefix(code, r.code)
-		if ok && (rest == "" || rest[0] == '.' || !strings.Contains(r.code, ".")) {
-			return r.reason, true
-		}
-	}
-	return "", false
 }
 
 // replyClass fits the class of a reason to the reply that gave it: the first
@@ -99,21 +85,28 @@ func replyClass(c Class, code int, stage string) Class {
 	return c
 }
 
-// atStage says whose address is meant, where the words alone do not.
-func atStage(r Reason, code int, stage string) Reason {
-	if code != 501 && code != 553 {
-		return r
+// atStage fits the reason of r to the stage: it says whose address is meant where
+// the words alone do not, and that a 5yz after the sign-in is not about the
+// account. There another server speaks of one recipient or one message, as
+// Exchange does of senders who are not authenticated for a group. Only 530 and
+// 535 in the documented words of SES at the end of data are believed: they mean
+// that nobody signed in.
+func atStage(r *rule, code int, stage string) Reason {
+	isSyntax := (code == 501 || code == 553) && (r.Reason == ProtocolError || r.Reason == IllegalAddress || r.Reason == MailFromSyntax || r.Reason == RecipientSyntax)
+	wantsAuth := code >= 500 && (r.Reason == AuthRequired || r.Reason == CredentialsInvalid)
+	switch {
+	case isSyntax && strings.EqualFold(stage, "MAIL"):
+		return MailFromSyntax
+	case isSyntax && strings.EqualFold(stage, "RCPT"):
+		return RecipientSyntax
+	case code >= 500 && r.Reason.Scope() == ScopeAccount && strings.EqualFold(stage, "RCPT"):
+		return RecipientRefused
+	case wantsAuth && strings.EqualFold(stage, "DATA") && code/10 != 53:
+		return MessageRejected
+	case wantsAuth && strings.EqualFold(stage, "DATA") && r.Source != docSMTP:
+		return AccessDenied
 	}
-	switch r {
-	case ProtocolError, IllegalAddress, MailFromSyntax, RecipientSyntax:
-		switch stage {
-		case "MAIL":
-			return MailFromSyntax
-		case "RCPT":
-			return RecipientSyntax
-		}
-	}
-	return r
+	return r.Reason
 }
 
 // stage returns the last word of an op: "RCPT" of "smtp RCPT".
@@ -122,7 +115,7 @@ func stage(op string) string { return op[strings.LastIndexByte(op, ' ')+1:] }
 // isSetUp reports whether a command, in any case, comes before the first MAIL.
 func isSetUp(stage string) bool {
 	for _, s := range [...]string{"dial", "connect", "greeting", "banner", "ehlo", "helo", "starttls", "tls", "auth"} {
-		if len(s) == len(stage) && hasPrefix(stage, s) {
+		if strings.EqualFold(stage, s) {
 			return true
 		}
 	}
@@ -131,5 +124,10 @@ func isSetUp(stage string) bool {
 
 // isBeforeData reports whether no message can be accepted at a command yet.
 func isBeforeData(stage string) bool {
-	return isSetUp(stage) || stage == "MAIL" || stage == "RCPT" || stage == "RSET" || stage == "NOOP"
+	for _, s := range [...]string{"mail", "rcpt", "rset", "noop"} {
+		if strings.EqualFold(stage, s) {
+			return true
+		}
+	}
+	return isSetUp(stage)
 }

@@ -25,7 +25,13 @@ func bounded(text string) string {
 // that later lines repeat, white space and control characters as one space,
 // the escapes of JSON, Go and XML resolved, invalid UTF-8 replaced. Text that
 // is clean already is returned as it is, without an allocation.
-func clean(text string) string {
+func clean(text string) string { return cleaned(text, false) }
+
+// cleanReply is clean for the text of a reply without the code of its first
+// line.
+func cleanReply(text string) string { return cleaned(text, true) }
+
+func cleaned(text string, reply bool) string {
 	text = strings.TrimSpace(bounded(text))
 	if isClean(text) {
 		return text
@@ -38,7 +44,7 @@ func clean(text string) string {
 		newline := r == '\n'
 		i += n
 		if newline {
-			i += repeatedCode(text[i:])
+			i += repeatedCode(text[i:], b.String(), reply)
 		}
 		if r <= ' ' || r == 0x7f {
 			space = b.Len() > 0
@@ -107,13 +113,14 @@ func decode(text string) (rune, int) {
 }
 
 // repeatedCode returns the length of what stands before the words on a later
-// line of a reply: blanks, "554-" or "554 ", and an enhanced code.
-func repeatedCode(line string) int {
+// line of a reply: blanks, "554-" or "554 ", and an enhanced code. Where the
+// text need not be a reply, before must hold the code already.
+func repeatedCode(line, before string, reply bool) int {
 	i := 0
 	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
 		i++
 	}
-	if len(line) >= i+4 && isReplyCode(line[i:i+3]) && (line[i+3] == '-' || line[i+3] == ' ') {
+	if len(line) >= i+4 && isReplyCode(line[i:i+3]) && (line[i+3] == '-' || line[i+3] == ' ') && (reply || strings.Contains(before, line[i:i+3])) {
 		i += 4
 	}
 	if _, rest := cutEnhanced(line[i:]); len(rest) < len(line[i:]) {
@@ -125,8 +132,9 @@ func repeatedCode(line string) int {
 // message returns text made clean and fit to be shown.
 func message(text string) string { return shown(clean(text)) }
 
-// shown returns clean text without secrets, cut to maxMessage bytes.
-func shown(text string) string { return cut(redacted(text), maxMessage) }
+// shown returns clean text without secrets and addresses, cut to maxMessage
+// bytes.
+func shown(text string) string { return cut(masked(redacted(text)), maxMessage) }
 
 // cut returns at most n bytes of text, ending in "..." when something is left
 // out. It never splits a character.

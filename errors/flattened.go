@@ -1,0 +1,288 @@
+package errors
+
+import "strings"
+
+// fromText fills in e from the text of an error of an unknown type: of a
+// library that flattened a reply of SES with %v, of a relay or a log. Only a
+// complete reply counts, its code and its words together. What else a text says
+// is no evidence, and the error is Unknown.
+func (e *Error) fromText(text string) {
+	text = clean(text)
+	if strings.Contains(text, `\`) { // JSON within JSON
+		text = clean(text)
+	}
+	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
+		text = strings.ReplaceAll(text, "_", " ")
+	}
+	if !isOfOthers(text) && (e.fromAnswerIn(text) || e.fromReplyIn(text)) && !isLost(text) {
+		return
+	}
+	doubt := e.Reason != "" && isLost(text)
+	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: doubt}
+}
+
+// isOfOthers reports whether a text of the SDK for Go names an operation of a
+// service that is not SES: no word in it need be SES's.
+func isOfOthers(text string) bool {
+	const mark = "operation error "
+	for i := index(text, mark); i >= 0; i = index(text, mark) {
+		if text = text[i+len(mark):]; !hasPrefix(text, "ses") {
+			return true
+		}
+	}
+	return false
+}
+
+// lostWords are how Go says that a connection broke or a context ended.
+var lostWords = []string{
+	"eof", "connection reset by peer", "broken pipe", "i/o timeout", "closed network connection", "lost connection",
+	"connection lost", "deadline exceeded", "context canceled", "operation was canceled",
+}
+
+// isLost reports whether a text tells of a lost connection outside of what SES
+// repeats from the mail: then the reply in it may not be the last word.
+func isLost(text string) bool {
+	for start, end := identityList(text); start < end; start, end = identityList(text) {
+		if hasLostWords(text[:start]) {
+			return true
+		}
+		text = text[end:]
+	}
+	return hasLostWords(text)
+}
+
+// hasLostWords reports whether lostWords stand in text outside of angle brackets
+// and single quotes. SES's own "Connection lost to authentication server" does
+// not count.
+func hasLostWords(text string) bool {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '<':
+			depth++
+		case c == '>' && depth > 0:
+			depth--
+		case c == '\'' && i > 0 && text[i-1] == ' ': // 'file.exe'
+			i += 1 + max(0, strings.IndexByte(text[i+1:], '\''))
+		case depth > 0 || !isAlnum(c) || i > 0 && isAlnum(text[i-1]):
+		default:
+			for _, words := range lostWords {
+				if end := i + len(words); hasPrefix(text[i:], words) && (end == len(text) || !isAlnum(text[end])) && !strings.HasSuffix(text[:i], "authentication failure: ") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// fromAnswerIn fills in e from an API code or a bulk status in text and the
+// words that belong to it, and reports whether it found both.
+func (e *Error) fromAnswerIn(text string) bool {
+	code, after := findCode(text)
+	if code == "" {
+		return false
+	}
+	words := after
+	if sharedRules.byWords("", after) == nil {
+		_, words = firstWords(sharedRules, "", text)
+	}
+	a := answer{code: code, message: words}
+	if hasPrefix(text, "operation error ses") || index(text, " operation error ses") >= 0 { // nothing is missing there, whatever the words
+		const mark = "statuscode: "
+		if i := index(text, mark); i >= 0 {
+			a.status = number(text[i+len(mark):])
+		}
+		a.message = after
+	}
+	switch {
+	case a.message == "" && a.status == 0:
+		return false
+	case strings.Contains(code, "_"):
+		bulk := FromBulkStatus(code, a.message)
+		bulk.Op, bulk.Err = e.Op, e.Err
+		*e = *bulk
+	default:
+		e.fromAnswer(a)
+	}
+	return true
+}
+
+// firstWords returns the first rule for code that fits where SES's words may
+// begin in text, with no small letter: at its start, and behind what tools put
+// before the words of others.
+func firstWords(t table, code, text string) (*rule, string) {
+	for i := 0; i < len(text); i++ {
+		if i > 0 && !strings.ContainsRune(` "'(<>=`, rune(text[i-1])) || text[i] == ' ' || 'a' <= text[i] && text[i] <= 'z' {
+			continue
+		}
+		if i > 1 && text[i-1] == ' ' && !strings.ContainsRune(`:,-`, rune(text[i-2])) {
+			continue
+		}
+		words := text[i:]
+		if i > 0 && text[i-1] == '"' {
+			words = cutString(words)
+		}
+		_, bare := cutEnhanced(words)
+		if r := t.byWords(code, bare); r != nil {
+			return r, words
+		}
+	}
+	return nil, ""
+}
+
+// cutString returns the words of a string of JSON, whose opening quote was cut
+// off already.
+func cutString(words string) string {
+	for i := 0; i < len(words); i++ {
+		if words[i] == '"' && (i+1 == len(words) || strings.IndexByte(",}])", words[i+1]) >= 0) {
+			return words[:i]
+		}
+	}
+	return words
+}
+
+// toolMarks are how texts begin that hold a tool's words before those of SES.
+var toolMarks = []string{
+	"operation error ", "an error occurred (", "error executing ", "http/1.1 ", "http/2", "aws::", `{"message":`,
+	"com.amazonaws.", "software.amazon.", "botocore.",
+}
+
+// unwrapped returns SES's words out of the message of an answer, which some
+// tools give back together with words of their own.
+func unwrapped(message string) string {
+	begins := false
+	for _, mark := range toolMarks {
+		begins = begins || hasPrefix(message, mark)
+	}
+	code, after := findCode(message)
+	if code != "" && (strings.HasPrefix(message, code) || begins && sharedRules.byWords("", after) != nil) {
+		return after
+	}
+	if begins {
+		if _, words := firstWords(sharedRules, "", message); words != "" {
+			return words
+		}
+	}
+	return message
+}
+
+// findCode returns the first API code or bulk status of the tables that stands
+// in text as a word, and the words after it.
+func findCode(text string) (code, words string) {
+	for i := 0; i < len(text); {
+		if !isUpper(text[i]) || i > 0 && isWord(text[i-1]) {
+			i++
+			continue
+		}
+		end := i + 1
+		for end < len(text) && isWord(text[end]) {
+			end++
+		}
+		if word := text[i:end]; isCode(word, text[:i], text[end:]) {
+			return word, afterCode(text[end:])
+		}
+		i = end
+	}
+	return "", ""
+}
+
+// afterCode returns the words after an API code, without what tools put between.
+func afterCode(text string) string {
+	text = strings.TrimSuffix(strings.TrimPrefix(text, " (client)"), "')") // Python prints ClientError('…')
+	if _, after, ok := strings.Cut(text, ") when calling the "); ok && text[0] == ')' {
+		_, after, _ = strings.Cut(after, ": ")
+		return after
+	}
+	return strings.TrimLeft(text, `:-( "',`)
+}
+
+func isWord(c byte) bool { return isAlnum(c) || c == '_' }
+
+// isCode reports whether a word that starts with a capital is a code. A word
+// that could be an ordinary one, like Throttling, must stand where tools print
+// codes.
+func isCode(word, before, after string) bool {
+	if len(word) > maxCode {
+		return false
+	}
+	if strings.IndexByte(word, '_') > 0 {
+		return bulkCodes.find(word) != nil && strings.ToUpper(word) == word
+	}
+	if apiCodes.find(word) == nil || strings.ToUpper(word) == word {
+		return false
+	}
+	if capitals(word) > 1 || strings.HasPrefix(after, ":") || strings.HasPrefix(after, " (client)") {
+		return true
+	}
+	for _, end := range []string{"(", "<Code>", "Code: ", "name: ", `"`, "'", "api error ", "::", "#"} {
+		if strings.HasSuffix(before, end) {
+			return true
+		}
+	}
+	return false
+}
+
+func capitals(s string) (n int) {
+	for i := 0; i < len(s); i++ {
+		if isUpper(s[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// fromReplyIn fills in e from an SMTP reply in text, code and words, and reports
+// whether it found one.
+func (e *Error) fromReplyIn(text string) bool {
+	for i := 0; i+3 <= len(text); i++ {
+		n := number(text[i:])
+		if n == 0 || !isReplyCode(text[i:i+3]) || i > 0 && (isWord(text[i-1]) || strings.ContainsRune(".-/", rune(text[i-1]))) {
+			continue
+		}
+		words := afterReplyCode(text[i+3:])
+		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
+		if _, bare := cutEnhanced(words); replyWords.byWords(text[i:i+3], bare) != nil {
+			e.Code = n
+			e.fromReply(words)
+			return true
+		}
+	}
+	const mark = " smtp code: " // PHPMailer prints the words first
+	if i := index(text, mark); i >= 0 {
+		if n := number(text[i+len(mark):]); n != 0 {
+			if _, words := firstWords(replyWords, text[i+len(mark):][:3], text[:i]); words != "" {
+				e.Code = n
+				e.fromReply(words)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cutQuoted returns words up to the quote that closes one in before.
+func cutQuoted(words, before string) string {
+	if i := strings.LastIndexAny(before, "\"'`"); i >= 0 {
+		if end := strings.LastIndexByte(words, before[i]); end >= 0 {
+			return words[:end]
+		}
+	}
+	return words
+}
+
+// afterReplyCode returns the words after a reply code, without what tools put
+// between: "[535] Authentication …", "554, b'Message …", "code=454 message=…".
+func afterReplyCode(text string) string {
+	const marks = ` -:,;)]}>("'` + "`"
+	text = strings.TrimPrefix(strings.TrimLeft(text, marks), `<<"`)
+	n := 0
+	for n < len(text) && isWord(text[n]) {
+		n++
+	}
+	if name := text[:n]; name == "b" && n < len(text) && strings.ContainsRune(`"'`, rune(text[n])) ||
+		n > 0 && n+1 < len(text) && (text[n] == '=' || text[n] == ':') && strings.ContainsRune("mrs", rune(lowerByte(name[0]))) { // message=, reply=, source:
+		return strings.TrimLeft(text[n+1:], marks)
+	}
+	return text
+}

@@ -1,0 +1,211 @@
+package errors
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+)
+
+// io notes an I/O error by its type, and reports whether it is one.
+func (v *evidence) io(err error, at *place) bool {
+	return v.certificate(err) || v.connection(err, at) || v.value(err, at)
+}
+
+// certificate notes a server certificate that was not accepted: the handshake
+// failed, so nothing was sent.
+func (v *evidence) certificate(err error) bool {
+	switch err.(type) {
+	case *tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError,
+		x509.CertificateInvalidError, x509.SystemRootsError, x509.UnhandledCriticalExtension,
+		x509.ConstraintViolationError, x509.InsecureAlgorithmError:
+		v.note(CertificateInvalid, true)
+		return true
+	}
+	return false
+}
+
+// connection notes the error types of net, net/url, textproto and crypto/tls.
+func (v *evidence) connection(err error, at *place) bool {
+	switch x := err.(type) {
+	case *net.DNSError:
+		at.unsent = true
+		if x.IsNotFound {
+			v.note(NameNotFound, true)
+		} else {
+			v.note(NameLookupFailed, true)
+		}
+	case *net.AddrError, net.UnknownNetworkError, *net.ParseError: // a setting that cannot work
+		at.unsent = true
+		v.note(ConfigInvalid, true)
+	case *net.OpError:
+		v.failed = true
+		if isDial(x.Op) {
+			at.unsent = true
+			v.note(Network, true)
+		}
+		if r := phraseReason(x.Op, x.Err); r != "" {
+			v.note(r, true)
+		}
+	case *url.Error:
+		v.failed = true
+		if r := phraseReason("", x.Err); r != "" {
+			v.note(r, true)
+		}
+	case tls.RecordHeaderError:
+		if strings.HasPrefix(x.Msg, "first record does not look like a TLS handshake") { // the server speaks plain text
+			v.note(TLSModeMismatch, true)
+		} else {
+			v.note(TLSFailure, at.unsent)
+		}
+	case *tls.ECHRejectionError:
+		v.note(TLSFailure, true)
+	case textproto.ProtocolError:
+		v.note(ProtocolError, at.unsent)
+	default:
+		return false
+	}
+	return true
+}
+
+// isDial reports whether a net.OpError's op comes before the first byte sent.
+func isDial(op string) bool {
+	return op == "dial" || op == "proxyconnect" || op == "socks connect"
+}
+
+// phraseReason returns what an error says that net/http or x/net/proxy makes
+// without a type of its own: the phrase of a proxy's answer to CONNECT alone in
+// a *url.Error, the words of the SOCKS protocol in a net.OpError. It returns ""
+// for any other.
+func phraseReason(op string, err error) Reason {
+	if err == nil || reflect.TypeOf(err).String() != "*errors.errorString" {
+		return ""
+	}
+	switch err.Error() {
+	case "Proxy Authentication Required", "Forbidden", "Unauthorized", "Method Not Allowed":
+		return ProxyRefused
+	case "Bad Gateway", "Service Unavailable", "Gateway Timeout", "Request Timeout", "Too Many Requests", "Internal Server Error":
+		return Network // the proxy did not reach SES: nothing was sent
+	case "http: server gave HTTP response to HTTPS client":
+		return TLSModeMismatch
+	case "unknown error connection not allowed by ruleset", "no acceptable authentication methods",
+		"username/password authentication failed", "invalid username/password":
+		if op == "socks connect" {
+			return ProxyRefused
+		}
+	}
+	return ""
+}
+
+// value notes the error values of io, net, os, syscall, context and crypto/tls.
+func (v *evidence) value(err error, at *place) bool {
+	switch err {
+	case context.Canceled:
+		v.ended(ContextCanceled, at)
+		return true
+	case context.DeadlineExceeded:
+		v.ended(DeadlineExceeded, at)
+		return true
+	case io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded:
+		v.note(Network, at.unsent)
+		return true
+	}
+	if n, ok := alert(err); ok {
+		v.note(TLSFailure, at.unsent || handshakeAlerts[n])
+		return true
+	}
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		return false
+	}
+	switch errno {
+	case syscall.ECONNREFUSED:
+		v.note(Network, true)
+	case syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT, syscall.ENOTCONN,
+		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.ENETRESET, syscall.EHOSTUNREACH:
+		v.note(Network, at.unsent)
+	}
+	return true
+}
+
+// alert returns the number of a TLS alert: a tls.AlertError, or the type that
+// crypto/tls does not export.
+func alert(err error) (uint8, bool) {
+	t := reflect.TypeOf(err)
+	if t.Kind() != reflect.Uint8 || t.PkgPath() != "crypto/tls" {
+		return 0, false
+	}
+	return uint8(reflect.ValueOf(err).Uint()), true
+}
+
+// handshakeAlerts end a handshake (RFC 8446 §6.2), so the server has taken
+// nothing that was sent after it.
+var handshakeAlerts = map[uint8]bool{
+	40: true, 42: true, 43: true, 44: true, 45: true, 46: true, 48: true, 70: true, 71: true, 86: true, 109: true,
+	110: true, 112: true, 113: true, 115: true, 116: true, 120: true,
+}
+
+// ended notes the end of a context. While the SDK asks other services for
+// credentials, it is a timeout of its own.
+func (v *evidence) ended(r Reason, at *place) {
+	if at.other || at.refreshing {
+		v.note(Network, at.unsent)
+		return
+	}
+	if v.canceled == "" || r == DeadlineExceeded { // the SDK calls both canceled
+		v.canceled = r
+	}
+	v.note(r, at.unsent)
+}
+
+// note records one I/O error.
+func (v *evidence) note(r Reason, unsent bool) {
+	v.failed = true
+	v.unsent = v.unsent || unsent
+	v.risky = v.risky || !unsent
+	if v.cause == "" || v.cause == Network && r.Class() != Canceled {
+		v.cause = r
+	}
+}
+
+// byMethods notes what an error of an unknown type says of I/O.
+func (v *evidence) byMethods(err error, at *place) {
+	if x, ok := err.(interface{ ConnectionError() bool }); ok && x.ConnectionError() {
+		v.failed = true
+	}
+	if x, ok := err.(interface{ CanceledError() bool }); ok && x.CanceledError() {
+		v.ended(ContextCanceled, at)
+	}
+	if _, ok := err.(interface{ Unwrap() error }); ok {
+		return // a timeout below is noted there
+	}
+	if x, ok := err.(interface{ Is(error) bool }); ok && x.Is(context.Canceled) {
+		v.ended(ContextCanceled, at)
+	} else if x, ok := err.(interface{ Timeout() bool }); ok && x.Timeout() {
+		if fmt.Sprintf("%T", err) == "http.tlsHandshakeTimeoutError" {
+			v.note(TLSFailure, true)
+		} else {
+			v.note(Network, at.unsent)
+		}
+	}
+}
+
+// fromConnection fills in e from a connection that failed.
+func (v *evidence) fromConnection(e *Error) {
+	e.Reason, e.MaybeAccepted = v.cause, v.risky || !v.unsent
+	if v.cause == "" { // only wrappers
+		e.Reason = Network
+	}
+	if v.canceled != "" {
+		e.Reason = v.canceled
+	}
+	e.Class = e.Reason.Class()
+}
