@@ -161,15 +161,6 @@ func cuts(l *list) {
 			guarded.policy = &quick
 			l.add(kind, "cuts by the server, guard, "+tls, func() []row { return with(newScripted(kind, o), guarded) })
 		}
-		forced := t
-		forced.mode, forced.auth = smtpclient.TLSNone, false
-		forced.config = func(c *smtpclient.Config) {
-			t.config(c)
-			c.Pipelining = smtpclient.PipelineForce
-		}
-		o := faults
-		o.Auth, o.Pipelining = false, false
-		l.add(kind, "cuts by the server, pipelining forced", func() []row { return with(newScripted(kind, o), forced) })
 	}
 }
 
@@ -272,14 +263,14 @@ func bulk(l *list) {
 			}
 		}
 	}
-	add := func(kind string, sends int, mode smtpclient.TLSMode, auth bool, pipelining smtpclient.PipelineMode, restarts bool, server func() Server) {
-		name := fmt.Sprintf("bulk, %v, %v", mode, pipelining)
+	add := func(kind string, sends int, mode smtpclient.TLSMode, auth, restarts bool, server func() Server) {
+		name := fmt.Sprintf("bulk, %v", mode)
 		if restarts {
 			name += ", restarts"
 		}
 		l.add(kind, name, func() []row {
 			t := traffic{sends: sends * env.long, workers: 64, mode: mode, auth: auth, policy: &quick, fails: restarts,
-				config: func(c *smtpclient.Config) { c.MaxConns, c.Pipelining = 8, pipelining }}
+				config: func(c *smtpclient.Config) { c.MaxConns = 8 }}
 			s := server()
 			every, n := 500*time.Millisecond, 0
 			if kind == "postfix" || kind == "exim" {
@@ -302,18 +293,18 @@ func bulk(l *list) {
 				return newScripted(kind, Options{TLS: tls, Auth: tls != "none", Pipelining: pipelining})
 			}
 		}
-		add(kind, n, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, false, server("starttls", true))
-		add(kind, n, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, true, server("starttls", true))
-		add(kind, n, smtpclient.TLSNone, false, smtpclient.PipelineForce, false, server("none", false))
-		add(kind, n, smtpclient.TLSWrapper, true, smtpclient.PipelineForce, true, server("wrapper", false))
+		add(kind, n, smtpclient.TLSStartTLS, true, false, server("starttls", true))
+		add(kind, n, smtpclient.TLSStartTLS, true, true, server("starttls", true))
+		add(kind, n, smtpclient.TLSNone, false, false, server("none", false))
+		add(kind, n, smtpclient.TLSWrapper, true, true, server("wrapper", false))
 	}
 	strict := []string{"smtpd_discard_ehlo_keywords = pipelining", "smtpd_data_restrictions = reject_unauth_pipelining"}
 	forbid := []string{"smtpd_discard_ehlo_keywords = pipelining", "smtpd_forbid_unauth_pipelining = yes"}
-	add("postfix", 4000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, false, func() Server { return newPostfix(false) })
-	add("postfix", 3000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, true, func() Server { return newPostfix(false) })
-	add("postfix", 3000, smtpclient.TLSWrapper, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(true, strict...) })
-	add("postfix", 1000, smtpclient.TLSStartTLS, true, smtpclient.PipelineForce, false, func() Server { return newPostfix(false, forbid...) })
-	add("exim", 2000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, false, func() Server { return newExim("") })
-	add("exim", 2000, smtpclient.TLSStartTLS, true, smtpclient.PipelineAuto, true, func() Server { return newExim("") })
-	add("exim", 1000, smtpclient.TLSNone, false, smtpclient.PipelineForce, false, func() Server { return newExim("", "pipelining_advertise_hosts = :") })
+	add("postfix", 4000, smtpclient.TLSStartTLS, true, false, func() Server { return newPostfix(false) })
+	add("postfix", 3000, smtpclient.TLSStartTLS, true, true, func() Server { return newPostfix(false) })
+	add("postfix", 3000, smtpclient.TLSWrapper, true, false, func() Server { return newPostfix(true, strict...) })
+	add("postfix", 1000, smtpclient.TLSStartTLS, true, false, func() Server { return newPostfix(false, forbid...) })
+	add("exim", 2000, smtpclient.TLSStartTLS, true, false, func() Server { return newExim("") })
+	add("exim", 2000, smtpclient.TLSStartTLS, true, true, func() Server { return newExim("") })
+	add("exim", 1000, smtpclient.TLSNone, false, false, func() Server { return newExim("", "pipelining_advertise_hosts = :") })
 }

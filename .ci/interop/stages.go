@@ -35,19 +35,17 @@ var policyByAddress = []string{
 // stages are refused one after the other on one connection, with mails between
 // them that are not.
 func stages(l *list) {
-	for _, pipelining := range []smtpclient.PipelineMode{smtpclient.PipelineAuto, smtpclient.PipelineNever} {
-		name := fmt.Sprintf("refusals at each command, %v", pipelining)
-		l.add("postfix", name, func() []row { return []row{refuseEach(newPostfix(false, policyByAddress...), pipelining, true)} })
-		l.add("exim", name, func() []row {
-			return []row{refuseEach(newExim("", "message_size_limit = 300000", "recipients_max = 20", "recipients_max_reject = true"), pipelining, false)}
-		})
-	}
+	const name = "refusals at each command"
+	l.add("postfix", name, func() []row { return []row{refuseEach(newPostfix(false, policyByAddress...), true)} })
+	l.add("exim", name, func() []row {
+		return []row{refuseEach(newExim("", "message_size_limit = 300000", "recipients_max = 20", "recipients_max_reject = true"), false)}
+	})
 }
 
-func refuseEach(server Server, pipelining smtpclient.PipelineMode, isPostfix bool) row {
+func refuseEach(server Server, isPostfix bool) row {
 	env.start(server)
 	defer env.stop(server)
-	t := traffic{server: server, mode: smtpclient.TLSStartTLS, auth: true, config: func(c *smtpclient.Config) { c.MaxConns, c.Pipelining = 1, pipelining }}
+	t := traffic{server: server, mode: smtpclient.TLSStartTLS, auth: true, config: func(c *smtpclient.Config) { c.MaxConns = 1 }}
 	pool := t.pool()
 	defer pool.Close()
 	sender := sesguard.SMTP(pool)

@@ -31,7 +31,6 @@ var cases = []struct {
 }{
 	{"raw", rawSMTP},
 	{"compose", composeSMTP},
-	{"pipelining", pipelining},
 	{"rtt", roundTrips},
 	{"scale", scale},
 	{"memory", smtpMemory},

@@ -14,36 +14,6 @@ func (b *bench) roundTripsEach(r *running) func(sample) float64 {
 	}
 }
 
-// pipelining compares sesguard on a server that advertises PIPELINING with
-// sesguard that is told not to use it.
-func pipelining(b *bench) error {
-	msg := rawMessage(2 << 10)
-	mode := func(port string, m smtpclient.PipelineMode) contender {
-		e := b.sink.smtp(port)
-		return smtpClient("sesguard without", func(n int) smtpclient.Config {
-			cfg := e.kept(n)
-			cfg.Pipelining = m
-			return cfg
-		}, msg, recipient)
-	}
-	all, err := compare(1, b.rounds, b.each, mode(smtpPipe, smtpclient.PipelineAuto), mode(smtpPipe, smtpclient.PipelineNever))
-	if err != nil {
-		return err
-	}
-	b.table.add(line{"PIPELINING advertised, no delay", all[1].name, all[0].rate(), all[1].rate(), []result{
-		atLeast("rate", ratio(all[0], all[1], sample.rate), 1.8),
-	}})
-	all, err = compare(4, b.rounds, b.each, mode(smtpPipeDelay, smtpclient.PipelineAuto), mode(smtpPipeDelay, smtpclient.PipelineNever))
-	if err != nil {
-		return err
-	}
-	b.table.add(line{"PIPELINING advertised, RTT " + b.rtt.String(), all[1].name, all[0].rate(), all[1].rate(), []result{
-		atMost("round trips", all[0].median(b.roundTripsEach(all[0])), 2*1.03),
-		{name: "without", value: all[1].median(b.roundTripsEach(all[1])), format: "%.2f"},
-	}})
-	return nil
-}
-
 // roundTrips compares with the theory: MAIL, each RCPT, DATA and the message
 // are one round trip each. The long run signs in over STARTTLS and replaces its
 // connections as the default settings say; it is held against the bare dialogue,
