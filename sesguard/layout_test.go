@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"sesguard": {
 		module + "/errors",
 		module + "/retry",
-		module + "/smtpclient",
+		module + "/smtpclient/",
 		"github.com/cenkalti/backoff/v4",
 		"github.com/jackc/puddle/v2/",
 		"golang.org/x/sync/semaphore",

@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"net/smtp"
 	"strings"
 	"testing"
-
-	"github.com/jackc/puddle/v2"
 )
 
 // sinkServer answers as fast as it can and keeps nothing.
@@ -48,7 +48,7 @@ func swallow(c net.Conn) {
 		}
 		switch {
 		case bytes.HasPrefix(line, []byte("EHLO")):
-			say("250-sink\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 AUTH PLAIN LOGIN\r\n")
+			say("250-sink\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")
 		case bytes.HasPrefix(line, []byte("AUTH")):
 			say("235 ok\r\n")
 		case bytes.HasPrefix(line, []byte("DATA")):
@@ -97,8 +97,8 @@ func benchMessage(size int) []byte {
 	return b.Bytes()
 }
 
-func benchClient(tb testing.TB, secure bool, mode PipelineMode) *Client {
-	cfg := Config{Addr: sinkServer(tb, secure), TLS: TLSNone, MaxMessagesPerConn: -1, MaxConnLifetime: -1, Pipelining: mode}
+func benchClient(tb testing.TB, addr string, secure bool) *Client {
+	cfg := Config{Addr: addr, TLS: TLSNone, MaxMessagesPerConn: -1, MaxConnLifetime: -1}
 	if secure {
 		cfg.TLS, cfg.TLSConfig = TLSWrapper, clientTLS
 	}
@@ -110,125 +110,77 @@ func benchClient(tb testing.TB, secure bool, mode PipelineMode) *Client {
 	return c
 }
 
+// stdClient is a connection of net/smtp.
+func stdClient(tb testing.TB, addr string, secure bool) *smtp.Client {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if secure {
+		cfg := clientTLS.Clone()
+		cfg.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, cfg)
+	}
+	c, err := smtp.NewClient(conn, "127.0.0.1")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return c
+}
+
+func stdSend(c *smtp.Client, msg []byte) error {
+	if err := errors.Join(c.Mail(sender), c.Rcpt(someone)); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(msg)
+	return errors.Join(err, w.Close())
+}
+
+// BenchmarkSend is one sender on a kept connection, beside a loop over net/smtp.
 func BenchmarkSend(b *testing.B) {
-	for _, secure := range []bool{false, true} {
+	for _, secure := range []bool{true, false} {
 		for _, size := range []int{2 << 10, 100 << 10, 10 << 20} {
-			b.Run(fmt.Sprintf("tls=%v/size=%dK", secure, size>>10), func(b *testing.B) {
-				benchSend(b, benchClient(b, secure, PipelineNever), benchMessage(size))
-			})
-		}
-	}
-}
-
-// BenchmarkPipelining is the same where the server takes commands in batches.
-func BenchmarkPipelining(b *testing.B) {
-	for _, mode := range []PipelineMode{PipelineAuto, PipelineNever} {
-		b.Run(mode.String(), func(b *testing.B) { benchSend(b, benchClient(b, false, mode), benchMessage(2<<10)) })
-	}
-}
-
-func benchSend(b *testing.B, c *Client, msg []byte) {
-	src, to := bytes.NewReader(nil), []string{someone}
-	b.SetBytes(int64(len(msg)))
-	b.ReportAllocs()
-	for b.Loop() {
-		src.Reset(msg)
-		if _, err := c.Send(context.Background(), sender, to, src); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkTakeAndGiveBack(b *testing.B) {
-	b.Run("puddle", func(b *testing.B) {
-		p, err := puddle.NewPool(&puddle.Config[int]{
-			Constructor: func(context.Context) (int, error) { return 1, nil }, Destructor: func(int) {}, MaxSize: 4,
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.ReportAllocs()
-		for b.Loop() {
-			r, err := p.Acquire(context.Background())
-			if err != nil {
-				b.Fatal(err)
-			}
-			r.Release()
-		}
-	})
-	b.Run("client", func(b *testing.B) {
-		c := benchClient(b, false, PipelineNever)
-		b.ReportAllocs()
-		for b.Loop() {
-			r, err := c.take(context.Background())
-			if err != nil {
-				b.Fatal(err)
-			}
-			c.giveBack(r)
-		}
-	})
-}
-
-// BenchmarkBody takes in a message as it should be, one whose lines differ in
-// length, and two that are rough: the worst must not cost many times more.
-func BenchmarkBody(b *testing.B) {
-	const size = 1 << 20
-	for _, row := range []struct {
-		name string
-		msg  []byte
-	}{
-		{"equal lines", benchMessage(size)},
-		{"text", bytes.Repeat([]byte("Dear reader,\r\n\r\nthis is a letter with some lines of which none is as\r\nlong as the one before.\r\n"), size/100)},
-		{"bare LF", bytes.ReplaceAll(benchMessage(size), crlf, crlf[1:])},
-		{"bare CR", bytes.Repeat([]byte("a\rb\r\n"), size/5)},
-	} {
-		b.Run(row.name, func(b *testing.B) {
-			b.SetBytes(int64(len(row.msg)))
-			b.ReportAllocs()
-			for b.Loop() {
-				body := newBody(context.Background(), discard{}, maxMessage, false)
-				body.write(row.msg)
-				body.end()
-				body.free()
-			}
-		})
-	}
-}
-
-type discard struct{}
-
-func (discard) flush(context.Context, []byte) error { return nil }
-
-// bare is the dialogue without a client: what the line allows.
-func BenchmarkBareDialogue(b *testing.B) {
-	for _, secure := range []bool{false, true} {
-		for _, size := range []int{2 << 10, 100 << 10, 10 << 20} {
-			b.Run(fmt.Sprintf("tls=%v/size=%dK", secure, size>>10), func(b *testing.B) {
-				conn, err := net.Dial("tcp", sinkServer(b, secure))
-				if err != nil {
-					b.Fatal(err)
-				}
-				if secure {
-					conn = tls.Client(conn, completeTLS(clientTLS, "127.0.0.1"))
-				}
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				r.ReadSlice('\n')
-				parts := [][]byte{[]byte("MAIL FROM:<alice@example.com> BODY=8BITMIME\r\n"), []byte("RCPT TO:<bob@example.net>\r\n"),
-					[]byte("DATA\r\n"), append(benchMessage(size), ".\r\n"...)}
-				b.SetBytes(int64(size))
+			msg, to := benchMessage(size), []string{someone}
+			name := fmt.Sprintf("tls=%v/size=%dK/", secure, size>>10)
+			b.Run(name+"client", func(b *testing.B) {
+				c, src := benchClient(b, sinkServer(b, secure), secure), bytes.NewReader(nil)
+				b.SetBytes(int64(len(msg)))
 				b.ReportAllocs()
 				for b.Loop() {
-					for _, p := range parts {
-						if _, err := conn.Write(p); err != nil {
-							b.Fatal(err)
-						}
-						if _, err := r.ReadSlice('\n'); err != nil {
-							b.Fatal(err)
-						}
+					src.Reset(msg)
+					if _, err := c.Send(context.Background(), sender, to, src); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run(name+"net-smtp", func(b *testing.B) {
+				c := stdClient(b, sinkServer(b, secure), secure)
+				b.SetBytes(int64(len(msg)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := stdSend(c, msg); err != nil {
+						b.Fatal(err)
 					}
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkTakeAndGiveBack is the pool alone.
+func BenchmarkTakeAndGiveBack(b *testing.B) {
+	c := benchClient(b, sinkServer(b, false), false)
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := c.take(context.Background())
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.giveBack(m)
 	}
 }

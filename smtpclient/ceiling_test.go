@@ -102,7 +102,7 @@ func crowd(t *testing.T, limit, maxConns int, f func(t *testing.T, h *hall, c *C
 
 // slow sends a mail that holds its connection for d.
 func (c *Client) slow(ctx context.Context, d time.Duration) error {
-	_, err := c.Send(ctx, sender, []string{someone}, source(func(w io.Writer) (int64, error) {
+	_, err := c.Send(ctx, sender, []string{someone}, writeTo(func(w io.Writer) (int64, error) {
 		time.Sleep(d)
 		return write(w, string(letter))
 	}))
@@ -189,7 +189,7 @@ func TestTheCeilingRisesOneByOneWhenTheServerAllowsMore(t *testing.T) {
 			if i == 0 {
 				time.Sleep(time.Second)
 			} else {
-				time.Sleep(lockoutMin)
+				time.Sleep(backoffMin)
 			}
 		}
 	})
@@ -285,7 +285,7 @@ func TestAllWaitersLearnThatNoConnectionIsAllowedAtAll(t *testing.T) {
 		}
 		h.reply = h.greet
 		h.set(4)
-		time.Sleep(lockoutMin)
+		time.Sleep(backoffMin)
 		if _, err := c.post(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -368,7 +368,7 @@ func TestADialThatOutlivesItsWaiterMayBeRefusedToo(t *testing.T) {
 		time.Sleep(75 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		want(t, c.slow(ctx, 0), seserrors.Canceled, seserrors.ContextCanceled, false)
+		want(t, c.slow(ctx, 0), seserrors.Canceled, seserrors.DeadlineExceeded, false)
 		close(release)
 		time.Sleep(time.Second)
 		if st := c.Stats(); st.Ceiling != 1 || st.DialErrors != 1 {
@@ -410,7 +410,7 @@ func TestTheCeilingUnderStress(t *testing.T) {
 						sent.Add(1)
 					case e.Reason == seserrors.TooManyConnections:
 						refused.Add(1)
-						time.Sleep(lockoutMin / 10)
+						time.Sleep(backoffMin / 10)
 					case e.Class != seserrors.Canceled:
 						t.Error(err)
 					}

@@ -4,44 +4,42 @@ import (
 	"context"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/jackc/puddle/v2"
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
 )
+
+// ErrClosed is in the chain of every error that a Client returns because of
+// Close or Shutdown. It wraps net.ErrClosed, its class is Canceled and its
+// reason ClientClosed.
+var ErrClosed = conn.ErrClosed
 
 // A Client sends mail to one SMTP endpoint over a pool of connections. It is
 // safe for concurrent use and meant to live as long as the program. Make one
-// with New, end it with Shutdown or Close.
+// with New, end it with Shutdown or Close. Printed, it shows its Config without
+// the password.
 type Client struct {
-	cfg     Config
-	pool    *puddle.Pool[*slot]
-	lockout lockout
-	orphans orphans
+	cfg  Config
+	line conn.Config // how connections are opened
 
-	claimed  atomic.Int64 // slots held or waited for
-	sweepAt  atomic.Int64 // next sweep, in nanoseconds since epoch
-	messages atomic.Int64
-	redials  atomic.Int64
-	unforced atomic.Bool // PipelineForce was given up
-	epoch    time.Time
+	life context.Context // ends with Close
+	kill context.CancelFunc
+	done chan struct{} // closed when the last slot came back after the end
 
-	closing context.Context // ends with Shutdown: no more waiting
-	stop    context.CancelFunc
-	life    context.Context // ends with Close: no more dialling
-	kill    context.CancelFunc
-	done    chan struct{}  // everything has ended
-	wg      sync.WaitGroup // dials, goodbyes, sweeps
-
-	mu         sync.Mutex // never held across I/O
-	live       map[*session]struct{}
-	closed     [closings]int64
-	dials      int64
-	dialErrors int64
-	quitErrors int64
-	sweeper    *time.Timer
-	ended      bool
+	// mu guards what follows. It is never held across I/O or a call of code
+	// that is not this package's.
+	mu        sync.Mutex
+	ended     bool
+	held      int                  // slots in use: connections, dials, goodbyes
+	open      map[*member]struct{} // connections that are not closed yet
+	idle      []*member            // of them, those nobody uses; the one used last is last
+	dials     map[*dial]struct{}
+	queue     queue // who waits for a connection
+	admission admission
+	sweeper   *time.Timer
+	sweepAt   time.Time // when sweeper strikes; zero: it does not
+	counts    counts
 }
 
 // New checks cfg and returns a client for it. It neither dials nor starts
@@ -52,157 +50,121 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(cfg)
-}
-
-func newClient(cfg Config) (*Client, error) {
-	c := &Client{cfg: cfg, epoch: time.Now(), done: make(chan struct{}), live: make(map[*session]struct{})}
-	c.closing, c.stop = context.WithCancel(context.Background())
+	c := &Client{
+		cfg: cfg, line: cfg.line(), done: make(chan struct{}),
+		open: make(map[*member]struct{}), dials: make(map[*dial]struct{}),
+	}
 	c.life, c.kill = context.WithCancel(context.Background())
-	c.sweepAt.Store(never)
-	var err error
-	c.pool, err = puddle.NewPool(&puddle.Config[*slot]{
-		Constructor: func(context.Context) (*slot, error) { return new(slot), nil },
-		Destructor:  c.destroy,
-		MaxSize:     int32(cfg.MaxConns),
-	})
-	return c, err
+	c.admission = admission{most: cfg.MaxConns, changed: c.readmit}
+	return c, nil
 }
 
 // Send makes one attempt to send msg from from to all of to, and returns what
 // the server answered when it accepted it.
 //
 // The addresses are bare ASCII addr-specs; space, control characters, "<", ">"
-// and anything outside ASCII are refused before anything is sent. msg.WriteTo
-// is called at most once, when a server is ready for the message; a
-// *bytes.Reader will do. Bare CR and LF in it become CRLF and dots are stuffed
-// here. It must not be empty, hold lines over 998 octets or be over 40 MB.
+// and anything outside ASCII are refused before anything is sent. Bare CR and
+// LF in msg become CRLF and dots are stuffed here. It must not be empty, hold
+// lines over 998 octets or be over 40 MB.
 //
 // Send waits for a connection if all are busy, opens one if none is left, and
 // blocks until the server has answered; the end of ctx ends each of these. A
 // connection that died while it was idle is replaced once, silently; nothing
 // else is repeated.
 //
+// msg.WriteTo is called at most once, when a server is ready for the message.
+// That of a *bytes.Reader, *bytes.Buffer or *strings.Reader is called by Send
+// itself. Any other is called in a goroutine of its own and writes into a
+// buffer of its own, so that one that stands still does not hold Send beyond
+// ctx or Close; its panic becomes Send's.
+//
+// If msg also has the method
+//
+//	Open(ctx context.Context) (io.ReadCloser, error)
+//
+// Send calls that in place of WriteTo: once, when it has a connection and before
+// it tells the server of the message, so that senders that wait hold no files.
+// It sends what the reader gives, by the reader's own WriteTo if it has one, and
+// closes it. An error of Open is of class Invalid, reason ContentUnreadable, and
+// costs no connection. Who implements Open promises that it and all reads end
+// with its context, which ends with ctx and with Close.
+//
 // A nil error means that the server accepted the message for every recipient.
 // Any other is a *seserrors.Error. If its MaybeAccepted is false the server did
 // not accept the message, for no recipient. After Close or Shutdown the error
 // wraps ErrClosed.
 func (c *Client) Send(ctx context.Context, from string, to []string, msg io.WriterTo) (Reply, error) {
-	if err := checkMail(from, to, msg); err != nil {
-		return Reply{}, err
-	}
-	res, err := c.take(ctx)
-	if err != nil {
-		return Reply{}, err
-	}
-	reply, err := c.deliver(ctx, res, mail{from: from, to: to, msg: msg})
-	if err != nil {
-		return Reply{}, err
-	}
-	return reply, nil
-}
-
-// deliver sends m on the session in res, and once more on a new session in the
-// same slot if the old one was dead.
-func (c *Client) deliver(ctx context.Context, res *resource, m mail) (Reply, *seserrors.Error) {
-	owned := true
-	defer func() {
-		if owned {
-			c.giveBack(res)
+	err := checkMail(from, to, msg)
+	if err == nil {
+		var reply conn.Reply
+		if reply, err = c.send(ctx, from, to, msg); err == nil {
+			return Reply{Code: reply.Code, Text: reply.Text, MessageID: messageID(reply.Text)}, nil
 		}
-	}()
-	reply, f := c.attempt(ctx, res, &m)
-	if f == nil {
-		return reply, nil
 	}
-	if !f.redial && !f.unforced {
-		return Reply{}, f.err
+	return Reply{}, c.placed(err)
+}
+
+func (c *Client) send(ctx context.Context, from string, to []string, msg io.WriterTo) (conn.Reply, *seserrors.Error) {
+	m, err := c.take(ctx)
+	if err != nil {
+		return conn.Reply{}, err
 	}
-	c.redials.Add(1)
-	res.Value().session.spoil(closedReset)
-	var err *seserrors.Error
-	if owned, err = c.fill(ctx, res); err != nil {
-		return Reply{}, err
+	defer func() { c.giveBack(m) }()
+	body, err := c.content(ctx, msg)
+	if err != nil {
+		return conn.Reply{}, err
 	}
-	again := m
-	again.lockstep = m.batch && !res.Value().session.pipelining
-	reply, g := c.attempt(ctx, res, &again)
-	if f.unforced {
-		c.judgeForce(f, g)
+	if body, ok := body.(io.Closer); ok {
+		defer body.Close()
 	}
-	if g != nil {
-		return Reply{}, g.err
+	mail := conn.Mail{From: from, To: to, Body: body}
+	reply, f := m.Send(ctx, &mail)
+	if f != nil && f.Redial {
+		if err = c.redial(ctx, &m); err != nil {
+			return conn.Reply{}, err
+		}
+		reply, f = m.Send(ctx, &mail)
 	}
+	if f != nil {
+		return conn.Reply{}, f.Err
+	}
+	c.count(&c.counts.messages)
 	return reply, nil
-}
-
-func (c *Client) attempt(ctx context.Context, res *resource, m *mail) (Reply, *failure) {
-	s := res.Value().session
-	m.batch = c.batches(s) && !m.lockstep
-	m.apart = m.batch && c.orphans.apart()
-	reply, f := s.send(ctx, m)
-	if f == nil {
-		c.messages.Add(1)
-		return reply, nil
-	}
-	if f.orphan {
-		c.orphans.note()
-	}
-	return Reply{}, f
-}
-
-func (c *Client) batches(s *session) bool {
-	switch c.cfg.Pipelining {
-	case PipelineNever:
-		return false
-	case PipelineForce:
-		return s.pipelining || !c.unforced.Load()
-	}
-	return s.pipelining
-}
-
-// judgeForce stops forcing after a forced batch has failed, unless lock step
-// drew the same answer.
-func (c *Client) judgeForce(forced, lockstep *failure) {
-	same := lockstep != nil && forced.err.Code != 0 && forced.err.Code == lockstep.err.Code && forced.err.Op == lockstep.err.Op
-	if !same {
-		c.unforced.Store(true)
-	}
 }
 
 // Ping takes a connection as Send does, opening one if none is idle, and says
 // NOOP on it. On a new client that proves the settings: dial, TLS, certificate,
-// EHLO and AUTH.
+// EHLO and AUTH. Its errors are those of Send, and never in doubt.
 func (c *Client) Ping(ctx context.Context) error {
-	res, err := c.take(ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.ping(ctx, res); err != nil {
-		return err
+	if err := c.ping(ctx); err != nil {
+		return c.placed(err)
 	}
 	return nil
 }
 
-func (c *Client) ping(ctx context.Context, res *resource) (err *seserrors.Error) {
-	owned := true
-	defer func() {
-		if owned {
-			c.giveBack(res)
-		}
-	}()
-	f := res.Value().session.noop(ctx)
-	if f != nil && f.redial {
-		c.redials.Add(1)
-		if owned, err = c.fill(ctx, res); err != nil {
+func (c *Client) ping(ctx context.Context) *seserrors.Error {
+	m, err := c.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { c.giveBack(m) }()
+	f := m.Noop(ctx)
+	if f != nil && f.Redial {
+		if err = c.redial(ctx, &m); err != nil {
 			return err
 		}
-		f = res.Value().session.noop(ctx)
+		f = m.Noop(ctx)
 	}
 	if f != nil {
-		return f.err
+		return f.Err
 	}
 	return nil
+}
+
+// placed says in an error where it happened.
+func (c *Client) placed(err *seserrors.Error) *seserrors.Error {
+	err.Endpoint = c.cfg.Addr
+	return err
 }
 
 // Shutdown ends the client in order: calls that wait for a connection fail with
@@ -221,17 +183,16 @@ func (c *Client) Shutdown(ctx context.Context) error {
 
 // Close ends the client at once: connections are cut, also under messages,
 // whose Send returns an error that wraps ErrClosed (with MaybeAccepted if the
-// message may have been accepted). Close waits until all is over, but at most
-// a second for a message that is busy in its own WriteTo. It may be called more
-// than once and after Shutdown. The error is always nil.
+// message may have been accepted). Close waits until all is over, but at most a
+// second for functions of the caller's that do not heed their context. It may
+// be called more than once and after Shutdown. The error is always nil.
 func (c *Client) Close() error {
 	c.end()
 	c.kill()
-	for _, s := range c.sessions() {
-		s.shutdown.Store(true)
-		s.cutByOther()
+	for _, m := range c.members() {
+		m.Cut()
 	}
-	t := time.NewTimer(goodbye)
+	t := time.NewTimer(time.Second)
 	defer t.Stop()
 	select {
 	case <-c.done:
@@ -240,7 +201,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// end closes the pool; a goroutine waits for all that is under way.
+// end closes the pool: who waits is told, who sends may finish.
 func (c *Client) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -248,53 +209,33 @@ func (c *Client) end() {
 		return
 	}
 	c.ended = true
+	c.admission.stop()
 	if c.sweeper != nil {
 		c.sweeper.Stop()
 	}
-	c.stop()
-	go func() {
-		c.lift()       // or the pool would wait for the parked slots
-		c.pool.Close() // returns when every slot has been given back
-		c.wg.Wait()
-		c.kill()
+	for w := c.queue.pop(); w != nil; w = c.queue.pop() {
+		w.give(answer{err: conn.Closed(opWait)})
+	}
+	for _, m := range c.idle {
+		c.dismiss(m, conn.ClosedShutdown)
+	}
+	c.idle = nil
+	for d := range c.dials {
+		if d.waiter == nil {
+			d.cancel()
+		}
+	}
+	if c.held == 0 {
 		close(c.done)
-	}()
+	}
 }
 
-func (c *Client) sessions() []*session {
+func (c *Client) members() []*member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]*session, 0, len(c.live))
-	for s := range c.live {
-		list = append(list, s)
+	list := make([]*member, 0, len(c.open))
+	for m := range c.open {
+		list = append(list, m)
 	}
 	return list
-}
-
-// login asks for the credentials of one dial.
-func (c *Client) login(ctx context.Context) (login, *seserrors.Error) {
-	if c.cfg.Credentials == nil {
-		return login{username: c.cfg.Username, password: c.cfg.Password}, nil
-	}
-	user, pass, err := c.cfg.Credentials(ctx)
-	if err != nil {
-		return login{}, credentialsError(err)
-	}
-	if problem := temporary(user, pass); problem != "" {
-		return login{}, &seserrors.Error{Op: "smtp credentials", Class: seserrors.Denied, Reason: seserrors.CredentialsInvalid,
-			Message: "Config.Credentials: " + problem}
-	}
-	return login{username: user, password: pass}, nil
-}
-
-// credentialsError is about the source of the secret. What it does not say for
-// sure is taken for trouble that passes.
-func credentialsError(err error) *seserrors.Error {
-	e := *seserrors.Classify(err)
-	e.Op, e.MaybeAccepted, e.Err = "smtp credentials", false, err
-	switch e.Class {
-	case seserrors.Unknown, seserrors.Canceled, seserrors.Invalid, seserrors.Rejected:
-		e.Class, e.Reason = seserrors.Unavailable, seserrors.AuthUnavailable
-	}
-	return &e
 }

@@ -6,81 +6,51 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
 )
 
 // A TLSMode says how a connection is encrypted.
 type TLSMode uint8
 
 const (
-	// TLSAuto is TLSWrapper on ports 465 and 2465 and STARTTLS on every other.
+	// TLSAuto is TLSWrapper on ports 465 and 2465 and TLSStartTLS on every
+	// other.
 	TLSAuto TLSMode = iota
-	// STARTTLS begins in clear text and upgrades before anything secret is
+	// TLSStartTLS begins in clear text and upgrades before anything secret is
 	// said (RFC 3207). A server that does not offer the upgrade is refused.
 	TLSStartTLS
 	// TLSWrapper speaks TLS from the first octet (RFC 8314, section 3.3).
 	TLSWrapper
-	// Plaintext never encrypts. It is for a relay or a mail catcher on this
+	// TLSNone never encrypts. It is for a relay or a mail catcher on this
 	// machine: New refuses it for any host that is not a loopback address.
 	TLSNone
-
-	// opportunistic upgrades where STARTTLS is offered. It is SendMail's mode
-	// for loopback and not to be had through a Config.
-	opportunistic
 )
 
 // String returns the name of the mode.
 func (m TLSMode) String() string {
-	names := [...]string{"TLSAuto", "STARTTLS", "TLSWrapper", "Plaintext", "opportunistic"}
+	names := [...]string{"TLSAuto", "TLSStartTLS", "TLSWrapper", "TLSNone"}
 	if int(m) < len(names) {
 		return names[m]
 	}
 	return "TLSMode(" + strconv.Itoa(int(m)) + ")"
 }
 
-// A PipelineMode says when commands are sent without waiting for the answer to
-// the one before (RFC 2920).
-type PipelineMode uint8
-
 const (
-	// PipelineAuto pipelines where the server advertises PIPELINING. Amazon
-	// SES does not.
-	PipelineAuto PipelineMode = iota
-	// PipelineForce pipelines without being asked to. SES takes it in
-	// practice, and it saves half of the round trips, but RFC 2920, section
-	// 3.1, forbids it. When a batch that was not advertised goes wrong it is
-	// repeated in lock step on a new connection before anything is reported,
-	// and the client stops forcing.
-	PipelineForce
-	// PipelineNever waits for every answer.
-	PipelineNever
-)
-
-// String returns the name of the mode.
-func (m PipelineMode) String() string {
-	names := [...]string{"PipelineAuto", "PipelineForce", "PipelineNever"}
-	if int(m) < len(names) {
-		return names[m]
-	}
-	return "PipelineMode(" + strconv.Itoa(int(m)) + ")"
-}
-
-// Defaults of Config.
-const (
-	DefaultPort               = 587              // "Connecting to an Amazon SES SMTP endpoint": STARTTLS on 25, 587, 2587
-	DefaultMaxConns           = 10               // a guess: AWS publishes no limit of concurrent connections
-	DefaultMaxMessagesPerConn = 100              // the first report of SES's own, undocumented limit came after 350
-	DefaultMaxConnLifetime    = 5 * time.Minute  // AWS advises to reconnect when a connection has been active for some time
-	DefaultMaxConnIdleTime    = 5 * time.Second  // SES closes after about 10 s of silence
-	DefaultDialTimeout        = 30 * time.Second // whole set-up
-	DefaultCommandTimeout     = time.Minute      // RFC 5321, section 4.5.3.2, has 2 to 5 minutes for servers that think; SES does not
-	DefaultDataTimeout        = 10 * time.Minute // RFC 5321, section 4.5.3.2.6: data termination
+	defaultPort               = 587              // "Connecting to an Amazon SES SMTP endpoint": STARTTLS on 25, 587, 2587
+	defaultMaxConns           = 10               // a guess: AWS publishes no limit of concurrent connections
+	defaultMaxMessagesPerConn = 100              // the first report of SES's own, undocumented limit came after 350
+	defaultMaxConnLifetime    = 5 * time.Minute  // AWS advises to reconnect when a connection has been active for some time
+	defaultMaxConnIdleTime    = 5 * time.Second  // SES closes after about 10 s of silence
+	defaultDialTimeout        = 30 * time.Second // whole set-up
+	defaultCommandTimeout     = time.Minute      // RFC 5321, section 4.5.3.2, has 2 to 5 minutes for servers that think; SES does not
+	defaultDataTimeout        = 10 * time.Minute // RFC 5321, section 4.5.3.2.6: data termination
 )
 
 // A Config says where the endpoint is, how to sign in, and what the pool may
@@ -88,6 +58,10 @@ const (
 // it and never changes it.
 //
 // In limits and timeouts 0 is the default and a negative value is "none".
+//
+// Printed in any way, with fmt, log/slog or encoding/json, it shows [redacted]
+// in place of the password. But fmt calls no methods inside an unexported field
+// of a struct of yours: use Credentials there.
 type Config struct {
 	// Region is an AWS region such as "eu-west-1". It stands for the endpoint
 	// email-smtp.REGION.amazonaws.com. Some regions have SES but no SMTP
@@ -107,7 +81,7 @@ type Config struct {
 	TLS TLSMode
 
 	// Username and Password are SMTP credentials: the access key id of an IAM
-	// user, and what Password makes of its secret. Without a user name (and
+	// user, and what DerivePassword makes of its secret. Without a user name (and
 	// without Credentials) the client does not sign in.
 	Username, Password string
 
@@ -157,39 +131,49 @@ type Config struct {
 	// 10 minutes.
 	DataTimeout time.Duration
 
-	// DialContext replaces net.Dialer, for a proxy or a test. A *net.TCPConn is
-	// served best. What wraps one should pass on SyscallConn (syscall.Conn), or
-	// each message costs two looks of 100 µs, and SetLinger or NetConn, or the
-	// connection cannot be cut with a TCP reset.
+	// DialContext replaces net.Dialer, for a proxy or a test. What wraps a
+	// *net.TCPConn should pass on SyscallConn (syscall.Conn), or each message
+	// costs two looks of 100 µs, and SetLinger or NetConn, or the connection
+	// cannot be cut with a TCP reset. A connection whose SetDeadline fails, as
+	// those through an SSH tunnel, is closed where others are interrupted.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-
-	// Pipelining defaults to PipelineAuto.
-	Pipelining PipelineMode
 
 	// Logger, if not nil, is told at level Debug of connections that open and
 	// close, and at level Warn of those that cannot be set up. No address, no
-	// password and no message is ever logged.
+	// password and no message is ever logged. A panic of its handler becomes
+	// that of the Send that it was called for, if there is one.
 	Logger *slog.Logger
 }
 
-// withoutEndpoint are the regions where SES has an API but no SMTP endpoint
-// ("Amazon Simple Email Service endpoints and quotas").
-var withoutEndpoint = []string{
-	"af-south-1", "ap-south-2", "ap-southeast-3", "ap-southeast-5", "ca-west-1",
-	"eu-central-2", "eu-south-1", "il-central-1", "me-central-1", "me-south-1",
-}
+// The regions where SES has an API but no SMTP endpoint, and those where it has
+// both ("Amazon Simple Email Service endpoints and quotas"). A region that
+// stands in neither may be new: it is dialled.
+var (
+	withoutEndpoint = []string{
+		"af-south-1", "ap-south-2", "ap-southeast-3", "ap-southeast-5", "ca-west-1",
+		"eu-central-2", "eu-south-1", "il-central-1", "me-central-1", "me-south-1",
+	}
+	withEndpoint = []string{
+		"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+		"ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
+		"us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-west-1", "us-west-2",
+	}
+)
 
 func configError(reason seserrors.Reason, field, problem string) *seserrors.Error {
-	return &seserrors.Error{
-		Op:      "smtpclient New",
-		Class:   seserrors.Invalid,
-		Reason:  reason,
-		Message: "Config." + field + ": " + problem,
-	}
+	return invalid("smtpclient New", reason, "Config."+field+": "+problem)
 }
 
 // complete checks c and fills in what is zero. The result is the caller's own.
 func (c Config) complete() (Config, error) {
+	c, err := c.completed()
+	if err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+func (c Config) completed() (Config, *seserrors.Error) {
 	checks := []func() *seserrors.Error{c.setAddr, c.setTLS, c.checkTLSConfig, c.checkCredentials, c.checkRest}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -227,7 +211,7 @@ func (c *Config) setRegionAddr() *seserrors.Error {
 			": use the SES API there, or the SMTP endpoint of another region with that region's credentials")
 	}
 	if c.Port == 0 {
-		c.Port = DefaultPort
+		c.Port = defaultPort
 	}
 	if !slices.Contains([]int{25, 465, 587, 2465, 2587}, c.Port) {
 		return configError(seserrors.InvalidParameter, "Port", "SES listens on 25, 587 and 2587 (STARTTLS) and on 465 and 2465 (TLS wrapper)")
@@ -267,24 +251,15 @@ func (c *Config) setTLS() *seserrors.Error {
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks STARTTLS: leave TLS at TLSAuto, or use port 465 or 2465")
 	case c.TLS != TLSWrapper && wrapperPort(c.Port):
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks TLS from the first octet: leave TLS at TLSAuto, or use port 587 or 2587")
-	case c.TLS == TLSNone && !loopback(c.host()):
-		return configError(seserrors.TLSRequired, "TLS", "Plaintext is only for a loopback address: leave TLS at TLSAuto")
+	case c.TLS == TLSNone && !conn.Loopback(c.host()):
+		return configError(seserrors.TLSRequired, "TLS", "TLSNone is only for a loopback address: leave TLS at TLSAuto")
 	}
 	return nil
 }
 
-// loopback reports whether host names this machine without asking DNS.
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
 func (c *Config) checkTLSConfig() *seserrors.Error {
 	t := c.TLSConfig
-	if t != nil && t.InsecureSkipVerify && t.VerifyConnection == nil && t.VerifyPeerCertificate == nil && !loopback(c.host()) {
+	if t != nil && t.InsecureSkipVerify && t.VerifyConnection == nil && t.VerifyPeerCertificate == nil && !conn.Loopback(c.host()) {
 		return configError(seserrors.CertificateInvalid, "TLSConfig", "InsecureSkipVerify would give the password to anyone on the way:"+
 			" put the server's certificate into RootCAs, or its name into ServerName")
 	}
@@ -317,10 +292,24 @@ func (c *Config) checkCredentials() *seserrors.Error {
 	case c.Username != "" && c.Password == "":
 		return configError(seserrors.InvalidParameter, "Password", "missing beside a Username: derive it with smtpclient.DerivePassword from the secret access key")
 	}
-	if problem := temporary(c.Username, c.Password); problem != "" {
-		return configError(seserrors.CredentialsInvalid, "Username", problem)
+	if field, problem := checkLogin(c.Username, c.Password); problem != "" {
+		return configError(seserrors.CredentialsInvalid, field, problem)
 	}
 	return nil
+}
+
+// checkLogin says which field of a user name and a password cannot work, and
+// why. A secret that was read from a file often ends with a line.
+func checkLogin(username, password string) (field, problem string) {
+	for _, of := range [...]struct{ field, value string }{{"Username", username}, {"Password", password}} {
+		switch {
+		case strings.TrimSpace(of.value) != of.value:
+			return of.field, "begins or ends with white space, as what is read from a file may: trim it"
+		case strings.ContainsFunc(of.value, unicode.IsControl):
+			return of.field, "holds a control character"
+		}
+	}
+	return "Username", temporary(username, password)
 }
 
 // temporary says why credentials from STS cannot work, or "". Their access key
@@ -338,9 +327,6 @@ func temporary(username, password string) string {
 }
 
 func (c *Config) checkRest() *seserrors.Error {
-	if c.Pipelining > PipelineNever {
-		return configError(seserrors.InvalidParameter, "Pipelining", "unknown mode")
-	}
 	c.LocalName = or(c.LocalName, "localhost")
 	if !plainASCII(c.LocalName) {
 		return configError(seserrors.InvalidParameter, "LocalName", "want a host name or an address literal in ASCII")
@@ -348,13 +334,13 @@ func (c *Config) checkRest() *seserrors.Error {
 	if c.DialContext == nil {
 		c.DialContext = new(net.Dialer).DialContext
 	}
-	c.MaxConns = limit(c.MaxConns, DefaultMaxConns, math.MaxInt32)
-	c.MaxMessagesPerConn = limit(c.MaxMessagesPerConn, DefaultMaxMessagesPerConn, math.MaxInt)
-	c.MaxConnLifetime = limit(c.MaxConnLifetime, DefaultMaxConnLifetime, 0)
-	c.MaxConnIdleTime = limit(c.MaxConnIdleTime, DefaultMaxConnIdleTime, 0)
-	c.DialTimeout = limit(c.DialTimeout, DefaultDialTimeout, 0)
-	c.CommandTimeout = limit(c.CommandTimeout, DefaultCommandTimeout, 0)
-	c.DataTimeout = limit(c.DataTimeout, DefaultDataTimeout, 0)
+	c.MaxConns = limit(c.MaxConns, defaultMaxConns, math.MaxInt32)
+	c.MaxMessagesPerConn = limit(c.MaxMessagesPerConn, defaultMaxMessagesPerConn, math.MaxInt)
+	c.MaxConnLifetime = limit(c.MaxConnLifetime, defaultMaxConnLifetime, 0)
+	c.MaxConnIdleTime = limit(c.MaxConnIdleTime, defaultMaxConnIdleTime, 0)
+	c.DialTimeout = limit(c.DialTimeout, defaultDialTimeout, 0)
+	c.CommandTimeout = limit(c.CommandTimeout, defaultCommandTimeout, 0)
+	c.DataTimeout = limit(c.DataTimeout, defaultDataTimeout, 0)
 	return nil
 }
 
@@ -367,6 +353,15 @@ func limit[T int | time.Duration](v, def, none T) T {
 		return def
 	}
 	return v
+}
+
+// line is what a connection needs to know.
+func (c *Config) line() conn.Config {
+	mode := map[TLSMode]conn.TLS{TLSStartTLS: conn.STARTTLS, TLSWrapper: conn.Wrapper, TLSNone: conn.None}[c.TLS]
+	return conn.Config{
+		Addr: c.Addr, TLS: mode, TLSConfig: c.TLSConfig, LocalName: c.LocalName, Dial: c.DialContext,
+		CommandTimeout: c.CommandTimeout, DataTimeout: c.DataTimeout,
+	}
 }
 
 func or(s, def string) string {

@@ -32,7 +32,7 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 		{"plaintext to another machine", Config{Addr: "smtp.example.com:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
 		{"plaintext to a name that only looks local", Config{Addr: "localhost.example.com:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
 		{"plaintext to the private network", Config{Addr: "10.0.0.1:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
-		{"unknown mode", Config{Addr: "x.example:25", TLS: opportunistic}, seserrors.InvalidParameter, []string{"TLS"}},
+		{"unknown mode", Config{Addr: "x.example:25", TLS: TLSNone + 1}, seserrors.InvalidParameter, []string{"TLS"}},
 		{"no verification", Config{Region: "eu-west-1", TLSConfig: &tls.Config{InsecureSkipVerify: true}}, seserrors.CertificateInvalid, []string{"RootCAs"}},
 		{"STS access key", Config{Region: "eu-west-1", Username: "ASIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"temporary", "IAM user"}},
 		{"session token", Config{Region: "eu-west-1", Username: "AKIAIOSFODNN7EXAMPLE", Password: strings.Repeat("s", 500)}, seserrors.CredentialsInvalid, []string{"session token"}},
@@ -41,7 +41,10 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 		{"credentials twice", Config{Region: "eu-west-1", Username: "x", Password: "y", Credentials: func(context.Context) (string, string, error) { return "", "", nil }},
 			seserrors.InvalidParameter, []string{"both"}},
 		{"line break in the local name", Config{Region: "eu-west-1", LocalName: "a\r\nMAIL"}, seserrors.InvalidParameter, []string{"LocalName"}},
-		{"unknown pipelining", Config{Region: "eu-west-1", Pipelining: 9}, seserrors.InvalidParameter, []string{"Pipelining"}},
+		{"user name with a line end", Config{Region: "eu-west-1", Username: "AKIAIOSFODNN7EXAMPLE\n", Password: "x"}, seserrors.CredentialsInvalid, []string{"Config.Username", "white space"}},
+		{"user name with a space before it", Config{Region: "eu-west-1", Username: " AKIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"Config.Username"}},
+		{"password with a line end", Config{Region: "eu-west-1", Username: "x", Password: "sssss\r\n"}, seserrors.CredentialsInvalid, []string{"Config.Password", "white space"}},
+		{"password with a NUL", Config{Region: "eu-west-1", Username: "x", Password: "sssss\x00y"}, seserrors.CredentialsInvalid, []string{"Config.Password", "control character"}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -148,8 +151,8 @@ func TestErrClosedIsAnEndOfTheConnectionAndACancellation(t *testing.T) {
 	c := s.client(t)
 	c.Close()
 	_, err := c.post(t.Context())
-	want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
-	want(t, c.Ping(t.Context()), seserrors.Canceled, seserrors.ContextCanceled, false)
+	want(t, err, seserrors.Canceled, seserrors.ClientClosed, false)
+	want(t, c.Ping(t.Context()), seserrors.Canceled, seserrors.ClientClosed, false)
 	if !errors.Is(err, ErrClosed) || !errors.Is(ErrClosed, seserrors.Canceled) || errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

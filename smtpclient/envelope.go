@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
 )
 
 // maxPath bounds an address. RFC 5321, section 4.5.3.1, has 64 octets before
@@ -13,12 +14,12 @@ import (
 const maxPath = 64 + 1 + 255
 
 // checkMail refuses what must not reach a server.
-func checkMail(from string, to []string, msg io.WriterTo) error {
+func checkMail(from string, to []string, msg io.WriterTo) *seserrors.Error {
 	if msg == nil {
-		return invalid("smtp message", seserrors.ContentUnreadable, "message is nil")
+		return invalid(opOpen, seserrors.ContentUnreadable, "message is nil")
 	}
-	if sized, ok := msg.(interface{ Len() int }); ok && sized.Len() > maxMessage {
-		return invalid("smtp message", seserrors.MessageTooLong, "message is longer than 40 MB")
+	if sized, ok := msg.(interface{ Len() int }); ok && sized.Len() > conn.MaxMessage {
+		return invalid(opOpen, seserrors.MessageTooLong, "message is longer than 40 MB")
 	}
 	if err := checkAddr("from", from); err != nil {
 		return err
@@ -40,7 +41,7 @@ func checkMail(from string, to []string, msg io.WriterTo) error {
 func checkAddr(field, addr string) *seserrors.Error {
 	at := strings.LastIndexByte(addr, '@')
 	switch {
-	case !plainASCII(addr) && !isASCII([]byte(addr)):
+	case !plainASCII(addr) && strings.IndexFunc(addr, beyondASCII) >= 0:
 		return invalid("smtp envelope", seserrors.NonASCIIAddress, field+": address "+shown(addr)+" is not ASCII: write the domain in Punycode")
 	case !plainASCII(addr), strings.IndexByte(addr, '<') >= 0, strings.IndexByte(addr, '>') >= 0:
 		return invalid("smtp envelope", seserrors.IllegalAddress, field+": address "+shown(addr)+" holds a space, a control character or an angle bracket: want a bare address")
@@ -59,4 +60,10 @@ func shown(s string) string {
 		return strconv.Quote(s[:most]) + "..."
 	}
 	return strconv.Quote(s)
+}
+
+func beyondASCII(r rune) bool { return r >= 0x80 }
+
+func invalid(op string, reason seserrors.Reason, message string) *seserrors.Error {
+	return &seserrors.Error{Op: op, Class: seserrors.Invalid, Reason: reason, Message: message}
 }

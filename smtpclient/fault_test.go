@@ -91,7 +91,7 @@ func faultScript(t *testing.T, seed uint64) {
 		}
 		c, err := smtpclient.New(smtpclient.Config{
 			Addr: []string{ses.SMTPAddr, ses.SMTPSAddr}[r.IntN(2)], Username: ses.Username, Password: ses.Password, TLSConfig: ses.TLSConfig(),
-			DialContext: ses.DialContext, MaxConns: 1 + r.IntN(3), MaxMessagesPerConn: 1 + r.IntN(5), Pipelining: smtpclient.PipelineMode(r.IntN(3)),
+			DialContext: ses.DialContext, MaxConns: 1 + r.IntN(3), MaxMessagesPerConn: 1 + r.IntN(5),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1,156 +1,16 @@
 package smtpclient
 
-import (
-	"bufio"
-	"errors"
-	"strings"
-
-	seserrors "github.com/sesguard/sesguard-go/errors"
-)
+import "strings"
 
 // A Reply is what the server said when it accepted a message.
 type Reply struct {
-	// Code is the reply code, 250 but for exotic servers.
+	// Code is the reply code, 250 or 251.
 	Code int
 	// Text is the text of the reply, the lines of a long one joined by "\n".
 	Text string
 	// MessageID is what SES calls the message, out of "Ok MESSAGEID". It is
 	// empty when another server words its reply in another way.
 	MessageID string
-}
-
-// maxReply bounds the text of one reply over all its lines. RFC 5321, section
-// 4.5.3.1.5, allows 512 octets a line; a line may fill the reader's buffer of
-// 4096 here.
-const maxReply = 16 << 10
-
-// errReply is the cause when the server does not speak SMTP.
-var (
-	errReply     = errors.New("malformed reply")
-	errReplyLong = errors.New("reply is too long")
-	errReplyMix  = errors.New("reply with mixed codes")
-)
-
-// A replyReader reads one reply at a time, in place: neither a reply that fits
-// the reader's buffer nor a long one allocates once the buffers have grown. An
-// interrupted read goes on where it stopped.
-type replyReader struct {
-	code int
-	text []byte // of the reply so far; valid until the next reply is begun
-	part []byte // a line whose end has not come
-	open bool   // between the lines of a reply
-}
-
-func (r *replyReader) reset() {
-	r.code, r.open = 0, false
-	r.text, r.part = r.text[:0], r.part[:0]
-}
-
-// read reads a reply. After a timeout, resume goes on with the same one.
-func (r *replyReader) read(br *bufio.Reader) error {
-	r.reset()
-	return r.resume(br)
-}
-
-func (r *replyReader) resume(br *bufio.Reader) error {
-	for {
-		line, err := r.line(br)
-		if err != nil {
-			return err
-		}
-		more, err := r.add(line)
-		if err != nil || !more {
-			return err
-		}
-	}
-}
-
-// line returns the next whole line without its end.
-func (r *replyReader) line(br *bufio.Reader) ([]byte, error) {
-	line, err := br.ReadSlice('\n')
-	if err == nil && len(r.part) == 0 {
-		return trimEOL(line), nil
-	}
-	if err == bufio.ErrBufferFull || len(r.part)+len(line) > br.Size() {
-		return nil, errReplyLong
-	}
-	r.part = append(r.part, line...)
-	if err != nil {
-		return nil, err
-	}
-	line = r.part
-	r.part = r.part[:0]
-	return trimEOL(line), nil
-}
-
-func trimEOL(line []byte) []byte {
-	line = line[:len(line)-1]
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		line = line[:n-1]
-	}
-	return line
-}
-
-// add takes a line in and reports whether another must follow.
-func (r *replyReader) add(line []byte) (more bool, err error) {
-	code, more, text, ok := parseReplyLine(line)
-	switch {
-	case !ok:
-		return false, errReply
-	case r.open && code != r.code:
-		return false, errReplyMix
-	case len(r.text)+len(text) >= maxReply:
-		return false, errReplyLong
-	}
-	if r.open {
-		r.text = append(r.text, '\n')
-	}
-	r.text = append(r.text, text...)
-	r.code, r.open = code, more
-	return more, nil
-}
-
-// parseReplyLine takes "250", "250 text" and "250-text" apart (RFC 5321,
-// section 4.2).
-func parseReplyLine(line []byte) (code int, more bool, text []byte, ok bool) {
-	if len(line) < 3 || line[0] < '1' || line[0] > '5' || !digit(line[1]) || !digit(line[2]) {
-		return 0, false, nil, false
-	}
-	code = int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
-	if len(line) == 3 {
-		return code, false, nil, true
-	}
-	if line[3] != ' ' && line[3] != '-' {
-		return 0, false, nil, false
-	}
-	return code, line[3] == '-', line[4:], true
-}
-
-func digit(b byte) bool { return '0' <= b && b <= '9' }
-
-// class is the first digit of the code.
-func (r *replyReader) class() int { return r.code / 100 }
-
-// refusal is the reply as an error. It is never in doubt: a complete 4yz or 5yz
-// says that the server did not take the message.
-func (r *replyReader) refusal(op string, hide secrets) *seserrors.Error {
-	e := seserrors.FromSMTP(op, r.code, hide.clean(string(r.text)))
-	e.MaybeAccepted = false
-	return e
-}
-
-// unexpected is the error for a reply that is well formed and makes no sense
-// where it stands.
-func (r *replyReader) unexpected(op string, hide secrets) *seserrors.Error {
-	e := protocolError(op, "unexpected reply")
-	e.Code, e.Message = r.code, "unexpected reply: "+hide.clean(string(r.text))
-	return e
-}
-
-// accepted is the reply to an accepted message.
-func (r *replyReader) accepted(hide secrets) Reply {
-	text := hide.clean(string(r.text))
-	return Reply{Code: r.code, Text: text, MessageID: messageID(text)}
 }
 
 // messageID takes the id out of "Ok 0107017033dbb64d-…-000000".
@@ -160,7 +20,9 @@ func messageID(text string) string {
 	}
 	id := strings.TrimSpace(text[3:])
 	for i := range len(id) {
-		if c := id[i]; !digit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' && c != '_' && c != '.' && c != '@' && c != '=' {
+		c := id[i]
+		letter, digit := 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9'
+		if !letter && !digit && strings.IndexByte("-_.@=", c) < 0 {
 			return ""
 		}
 	}

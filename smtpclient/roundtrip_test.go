@@ -33,7 +33,7 @@ func TestRecyclingCostsFewRoundTrips(t *testing.T) {
 		s, n := newScript(t), new(atomic.Int64)
 		counted := func(conn net.Conn) net.Conn { return trips{conn, new(atomic.Bool), n} }
 		c := s.client(t, s.through(counted), func(cfg *Config) { cfg.MaxConns = 1 })
-		const mails = 10 * DefaultMaxMessagesPerConn
+		const mails = 10 * defaultMaxMessagesPerConn
 		for range mails {
 			if _, err := c.post(t.Context()); err != nil {
 				t.Fatal(err)

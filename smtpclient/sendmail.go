@@ -6,6 +6,7 @@ import (
 	"net/smtp"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
 )
 
 // SendMail has the signature of net/smtp's SendMail and makes one attempt on a
@@ -22,33 +23,35 @@ import (
 // whether the message may have been accepted.
 func SendMail(addr string, a smtp.Auth, from string, to []string, msg []byte) error {
 	source := bytes.NewReader(msg)
-	if err := checkMail(from, to, source); err != nil {
-		return err
+	err := checkMail(from, to, source)
+	if err == nil {
+		err = sendOnce(addr, a, &conn.Mail{From: from, To: to, Body: source})
 	}
-	cfg, err := Config{Addr: addr}.complete()
-	if err != nil {
-		return err
+	if err == nil {
+		return nil
 	}
-	if cfg.TLS == TLSStartTLS && loopback(cfg.host()) {
-		cfg.TLS = opportunistic
-	}
-	if f := sendOnce(&cfg, a, &mail{from: from, to: to, msg: source}); f != nil {
-		return f
-	}
-	return nil
+	err.Endpoint = addr
+	return err
 }
 
-func sendOnce(cfg *Config, a smtp.Auth, m *mail) *seserrors.Error {
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.DialTimeout)
-	defer cancel()
-	s, err := open(ctx, cfg, login{auth: a})
+func sendOnce(addr string, a smtp.Auth, m *conn.Mail) *seserrors.Error {
+	cfg, err := Config{Addr: addr}.completed()
 	if err != nil {
 		return err
 	}
-	defer s.quit()
-	m.batch = s.pipelining
-	if _, f := s.send(context.Background(), m); f != nil {
-		return f.err
+	line := cfg.line()
+	if line.TLS == conn.STARTTLS && conn.Loopback(cfg.host()) {
+		line.TLS = conn.Opportunistic
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.DialTimeout)
+	defer cancel()
+	c, err := conn.Open(ctx, &line, conn.Login{Auth: a})
+	if err != nil {
+		return err
+	}
+	defer c.Close(conn.ClosedShutdown)
+	if _, f := c.Send(context.Background(), m); f != nil {
+		return f.Err
 	}
 	return nil
 }

@@ -3,11 +3,11 @@ package smtpclient
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"net/smtp"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,20 +123,6 @@ func TestPLAINCarriesItsInitialResponse(t *testing.T) {
 	})
 }
 
-func TestLOGINKeepsThePasswordFromALineInClearText(t *testing.T) {
-	if _, _, err := (&loginAuth{}).Start(serverInfo("smtp.example.com", false)); err == nil {
-		t.Error("clear text to another machine was taken")
-	}
-	for _, ok := range []struct {
-		name string
-		tls  bool
-	}{{"smtp.example.com", true}, {"127.0.0.1", false}, {"localhost", false}, {"::1", false}} {
-		if _, _, err := (&loginAuth{}).Start(serverInfo(ok.name, ok.tls)); err != nil {
-			t.Errorf("%v: %v", ok, err)
-		}
-	}
-}
-
 func TestAServerWithoutAUTHIsToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -170,7 +156,7 @@ func TestAWrongTLSModeIsDiagnosed(t *testing.T) {
 			s := newScript(t)
 			_, err := s.client(t, func(cfg *Config) { cfg.TLS, cfg.Addr = TLSWrapper, "smtp.example.com:1587" }).post(t.Context())
 			e := want(t, err, seserrors.Denied, seserrors.TLSModeMismatch, false)
-			if !strings.Contains(e.Error(), "STARTTLS") {
+			if !strings.Contains(e.Error(), "TLSStartTLS") {
 				t.Error(err)
 			}
 		})
@@ -182,7 +168,7 @@ func TestAWrongTLSModeIsDiagnosed(t *testing.T) {
 			start := time.Now()
 			_, err := s.client(t, func(cfg *Config) { cfg.TLS, cfg.Addr = TLSStartTLS, "smtp.example.com:1465" }).post(t.Context())
 			e := want(t, err, seserrors.Denied, seserrors.TLSModeMismatch, false)
-			if !strings.Contains(e.Error(), "TLSWrapper") || time.Since(start) > DefaultDialTimeout {
+			if !strings.Contains(e.Error(), "TLSWrapper") || time.Since(start) > defaultDialTimeout {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		})
@@ -194,7 +180,7 @@ func TestAWrongTLSModeIsDiagnosed(t *testing.T) {
 			start := time.Now()
 			_, err := s.client(t).post(t.Context())
 			want(t, err, seserrors.Unavailable, "", false)
-			if took := time.Since(start); took != DefaultDialTimeout {
+			if took := time.Since(start); took != defaultDialTimeout {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -263,7 +249,7 @@ func TestAServerCannotMakeTheClientReadWithoutEnd(t *testing.T) {
 				if len(err.Error()) > 8<<10 {
 					t.Errorf("the error has %d octets", len(err.Error()))
 				}
-				if n := read.Load(); n > setupBudget+2*pipeBuffer {
+				if n := read.Load(); n > 3*pipeBuffer {
 					t.Errorf("the client took %d octets", n)
 				}
 			})
@@ -272,8 +258,8 @@ func TestAServerCannotMakeTheClientReadWithoutEnd(t *testing.T) {
 }
 
 func TestAServerThatDripsIsHeldToTheTimeouts(t *testing.T) {
-	for stage, limit := range map[string]time.Duration{"CONNECT": DefaultDialTimeout, "EHLO": DefaultDialTimeout, "AUTH": DefaultDialTimeout,
-		"MAIL": DefaultCommandTimeout, "RCPT": DefaultCommandTimeout, "DATA": DefaultCommandTimeout, "DOT": DefaultDataTimeout} {
+	for stage, limit := range map[string]time.Duration{"CONNECT": defaultDialTimeout, "EHLO": defaultDialTimeout, "AUTH": defaultDialTimeout,
+		"MAIL": defaultCommandTimeout, "RCPT": defaultCommandTimeout, "DATA": defaultCommandTimeout, "DOT": defaultDataTimeout} {
 		t.Run(stage, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript(t)
@@ -303,7 +289,7 @@ func TestAServerThatDripsIsHeldToTheTimeouts(t *testing.T) {
 }
 
 func TestAServerThatRepeatsThePasswordCannotPutItIntoErrorsOrLogs(t *testing.T) {
-	b64 := newSecrets("AKIAIOSFODNN7EXAMPLE", secret)
+	b64 := []string{base64.StdEncoding.EncodeToString([]byte("\x00AKIAIOSFODNN7EXAMPLE\x00" + secret)), base64.StdEncoding.EncodeToString([]byte(secret)), secret}
 	for _, stage := range []string{"AUTH", "MAIL", "RCPT", "DATA", "DOT"} {
 		for _, said := range append([]string{}, b64...) {
 			for _, code := range []string{"554 ", "250-", "???"} {
@@ -394,7 +380,7 @@ func TestAWrongPasswordIsNotTriedByEveryWaiter(t *testing.T) {
 		}
 		burst(200)
 		first := logins()
-		if first > DefaultMaxConns {
+		if first > defaultMaxConns+1 { // the first 535 alone says little
 			t.Errorf("200 senders were %d logins", first)
 		}
 		// One probe after 5 s, then after 10, 20, 40, 60, 60.
@@ -419,20 +405,38 @@ func TestAWrongPasswordIsNotTriedByEveryWaiter(t *testing.T) {
 	})
 }
 
+// SES answers 535 now and then to credentials that are right.
+func TestASingleRefusedLoginIsNotRemembered(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxMessagesPerConn = 1 }, func(t *testing.T, s *script, c *Client) {
+		for range 5 {
+			s.once("AUTH", "535 Authentication Credentials Invalid")
+			_, err := c.post(t.Context())
+			want(t, err, seserrors.Denied, seserrors.CredentialsInvalid, false)
+			s.mustPost(t, c) // which makes the next refusal the first in a row again
+			time.Sleep(goodbye)
+		}
+	})
+}
+
 func TestOtherCredentialsAreTriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		s.once("AUTH", "535 Authentication Credentials Invalid")
+		s.reply = func(p *peer, stage, arg string) string {
+			if stage == "AUTH" && strings.HasSuffix(decode64(strings.TrimPrefix(arg, "PLAIN ")), "old-password") {
+				return "535 Authentication Credentials Invalid"
+			}
+			return ""
+		}
 		pass := "old-password"
 		c := s.client(t, func(cfg *Config) {
 			cfg.Username, cfg.Password = "", ""
 			cfg.Credentials = func(context.Context) (string, string, error) { return "AKIAIOSFODNN7EXAMPLE", pass, nil }
 		})
-		for range 3 {
+		for range 5 {
 			_, err := c.post(t.Context())
 			want(t, err, seserrors.Denied, seserrors.CredentialsInvalid, false)
 		}
-		if n := s.count("AUTH"); n != 1 {
+		if n := s.count("AUTH"); n != 2 {
 			t.Errorf("%d logins with the old password", n)
 		}
 		pass = "new-password"
@@ -456,7 +460,7 @@ func TestADialOutlivesItsWaiterAndItsConnectionIsPooled(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, err := c.post(ctx)
-		want(t, err, seserrors.Canceled, seserrors.ContextCanceled, false)
+		want(t, err, seserrors.Canceled, seserrors.DeadlineExceeded, false)
 		if time.Since(start) != time.Second {
 			t.Errorf("the waiter was held %v", time.Since(start))
 		}
@@ -477,7 +481,7 @@ func TestADialOutlivesItsWaiterAndItsConnectionIsPooled(t *testing.T) {
 func TestTheErrorOfADialNobodyWaitsForIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		s.once("AUTH", "535 Authentication Credentials Invalid")
+		s.once("AUTH", "535 Account not subscribed to SES")
 		c := s.client(t, func(cfg *Config) {
 			dial := cfg.DialContext
 			cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -493,15 +497,11 @@ func TestTheErrorOfADialNobodyWaitsForIsCounted(t *testing.T) {
 			t.Errorf("stats %+v", st)
 		}
 		_, err := c.post(t.Context())
-		want(t, err, seserrors.Denied, seserrors.CredentialsInvalid, false)
+		want(t, err, seserrors.Denied, seserrors.NotSubscribed, false)
 		if n := s.count("AUTH"); n != 1 {
 			t.Errorf("%d logins: the error was not kept", n)
 		}
 	})
-}
-
-func serverInfo(name string, tls bool) *smtp.ServerInfo {
-	return &smtp.ServerInfo{Name: name, TLS: tls, Auth: []string{"LOGIN"}}
 }
 
 func TestEHLOIsSaidOnceBeforeTLSAndOnceBehindIt(t *testing.T) {

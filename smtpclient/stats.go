@@ -1,36 +1,6 @@
 package smtpclient
 
-// closing says why a connection was closed.
-type closing uint8
-
-const (
-	_              closing = iota
-	closedMessages         // MaxMessagesPerConn
-	closedAge              // MaxConnLifetime
-	closedIdle             // MaxConnIdleTime
-	closedByServer         // 421, or SES's words for it
-	closedStale            // found closed, or talking out of turn, when it was taken
-	closedReset            // RSET refused, or a transaction that would not end
-	closedFailed           // read or write error, or a reply that is no SMTP
-	closedCut              // on purpose: context, message or doubt
-	closedShutdown         // Shutdown or Close
-	closings
-)
-
-// String is the word for the log.
-func (c closing) String() string {
-	return [closings]string{"", "messages", "lifetime", "idle", "server", "stale", "reset", "failed", "cut", "shutdown"}[c]
-}
-
-// orderly reports whether QUIT may be said: nothing is half sent and the server
-// is still there.
-func (c closing) orderly() bool {
-	switch c {
-	case closedMessages, closedAge, closedIdle, closedReset, closedShutdown:
-		return true
-	}
-	return false
-}
+import "github.com/sesguard/sesguard-go/smtpclient/internal/conn"
 
 // Stats is a snapshot of a Client. Open is always Idle plus InUse, and Dials
 // always Open plus DialErrors plus the sum of Closed plus the dials under way.
@@ -69,28 +39,32 @@ func (c Closings) Total() int64 {
 	return c.Messages + c.Lifetime + c.Idle + c.Server + c.Stale + c.Reset + c.Failed + c.Cut + c.Shutdown
 }
 
+// counts is what Stats counts over the client's life. Its lock guards it.
+type counts struct {
+	dials, dialErrors, messages, redials, quitErrors int64
+	closed                                           [conn.Closings]int64
+}
+
+func (c *Client) count(n *int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*n++
+}
+
 // Stats returns what the client holds and has done. It does not wait for
 // anything that may take long.
 func (c *Client) Stats() Stats {
-	ceiling := c.allowed()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st := Stats{
-		MaxConns: c.cfg.MaxConns, Ceiling: ceiling, Open: len(c.live),
-		Waiting: max(0, int(c.claimed.Load())-c.cfg.MaxConns),
-		Dials:   c.dials, DialErrors: c.dialErrors, QuitErrors: c.quitErrors,
-		Messages: c.messages.Load(), Redials: c.redials.Load(),
+	n := c.counts
+	return Stats{
+		MaxConns: c.cfg.MaxConns, Ceiling: c.admission.ceiling(),
+		Open: len(c.open), Idle: len(c.idle), InUse: len(c.open) - len(c.idle), Waiting: c.queue.len,
+		Dials: n.dials, DialErrors: n.dialErrors, Messages: n.messages, Redials: n.redials, QuitErrors: n.quitErrors,
 		Closed: Closings{
-			Messages: c.closed[closedMessages], Lifetime: c.closed[closedAge], Idle: c.closed[closedIdle],
-			Server: c.closed[closedByServer], Stale: c.closed[closedStale], Reset: c.closed[closedReset],
-			Failed: c.closed[closedFailed], Cut: c.closed[closedCut], Shutdown: c.closed[closedShutdown],
+			Messages: n.closed[conn.ClosedMessages], Lifetime: n.closed[conn.ClosedLifetime], Idle: n.closed[conn.ClosedIdle],
+			Server: n.closed[conn.ClosedServer], Stale: n.closed[conn.ClosedStale], Reset: n.closed[conn.ClosedReset],
+			Failed: n.closed[conn.ClosedFailed], Cut: n.closed[conn.ClosedCut], Shutdown: n.closed[conn.ClosedShutdown],
 		},
 	}
-	for s := range c.live {
-		if s.due.Load() != inUse {
-			st.Idle++
-		}
-	}
-	st.InUse = st.Open - st.Idle
-	return st
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
 )
 
 // A lobby makes a server's count of connections exact over loopback TCP: a dial
@@ -153,23 +154,21 @@ func stress(t *testing.T, limited bool) {
 	}
 }
 
-// The same on bare sockets, where looking, sending and waiting are one step; a
-// lobby would stand in between.
+// The same on bare sockets, which are asked what has arrived; a lobby would
+// stand in between.
 func TestSocketsUnderStress(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		for _, mode := range []PipelineMode{PipelineNever, PipelineForce} {
-			t.Run(fmt.Sprintf("TLS %v, %v", secure, mode), func(t *testing.T) {
-				s := newScript(t)
-				s.reply, s.wrapper = unruly, secure
-				c := s.client(t, s.onSocket, func(cfg *Config) {
-					cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.MaxConnIdleTime, cfg.Pipelining = 8, 7, 20*time.Millisecond, mode
-				})
-				s.compare(t, c, c.rush(t))
-				if c.Stats().Redials == 0 {
-					t.Errorf("no connection died: %+v", c.Stats())
-				}
+		t.Run(fmt.Sprintf("TLS %v", secure), func(t *testing.T) {
+			s := newScript(t)
+			s.reply, s.wrapper = unruly, secure
+			c := s.client(t, s.onSocket, func(cfg *Config) {
+				cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.MaxConnIdleTime = 8, 7, 20*time.Millisecond
 			})
-		}
+			s.compare(t, c, c.rush(t))
+			if c.Stats().Redials == 0 {
+				t.Errorf("no connection died: %+v", c.Stats())
+			}
+		})
 	}
 }
 
@@ -283,18 +282,14 @@ func TestConnectionsThatSayGoodbyeCount(t *testing.T) {
 //	2.0.0 and 1.3.0 construction outlives its waiter TestADialOutlivesItsWaiterAndItsConnectionIsPooled,
 //	                                                 TestTheErrorOfADialNobodyWaitsForIsCounted
 //	1.2.0 locked after the panic of a nil context    TestANilContextPanicsAndLeavesNothingClaimed
-//	1.2.0 memory pinned by slices that shrank        TestASlotThatGoesBackIsNotPinned
 //	1.1.4 Close during an acquire deadlocks          TestAWaiterWithALiveContextLearnsThatTheClientWasClosed
 //	1.1.3 failed creation hangs those who wait       TestADialThatFailsLetsTheNextWaiterTry, TestAWaiterDialsWhenTheLastConnectionDies
 //	1.1.2 not counted while it is destroyed           TestConnectionsThatSayGoodbyeCount
 //	1.1.2 crash when closed during creation          TestCloseEndsADialSomeoneWaitsFor, TestShutdownEndsADialNobodyWaitsFor
 //	1.1.1 Close twice                                TestTheEndWhileManyDialsAreUnderWay, TestShutdownEndsWithItsContextAndCloseWithEverything
-//	1.1.1 AcquireAllIdle on a closed pool            TestSweepsDuringTheEnd
 //	1.1.0 deadlock when an acquire is cancelled      TestASlotThatComesFreeAsItsWaiterGivesUpGoesToTheNext
 //
-// TryAcquire (1.2.1), CreateResource (1.1.1, 2.2.1), Reset and Destroy are not
-// used here, nor do constructors fail or wait: a slot is made at once, and dials
-// are the client's own.
+// This pool has no TryAcquire, CreateResource, AcquireAllIdle, Reset or Destroy.
 
 // Puddle 1.1.0: deadlock race when an acquire is cancelled.
 func TestASlotThatComesFreeAsItsWaiterGivesUpGoesToTheNext(t *testing.T) {
@@ -318,8 +313,8 @@ func TestASlotThatComesFreeAsItsWaiterGivesUpGoesToTheNext(t *testing.T) {
 			want(t, <-next, seserrors.Unknown, "", false)
 			impatient.Wait()
 			synctest.Wait()
-			if n := c.claimed.Load(); n != 0 {
-				t.Fatalf("%d slots are claimed", n)
+			if n := c.slots(); n != len(c.members()) {
+				t.Fatalf("%d slots are held", n)
 			}
 		}
 	})
@@ -400,31 +395,6 @@ func TestAConnectionThatComesAfterTheEndIsClosed(t *testing.T) {
 	}
 }
 
-// Puddle 1.1.1: AcquireAllIdle on a closed pool. The sweep uses it.
-func TestSweepsDuringTheEnd(t *testing.T) {
-	for i := range 20 {
-		s := newScript(t)
-		c := s.client(t)
-		s.mustPost(t, c)
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				for c.closing.Err() == nil {
-					c.sweep()
-				}
-				c.sweep()
-			})
-		}
-		wg.Go(func() { c.post(t.Context()) })
-		if i%2 == 0 {
-			c.Close()
-		} else if err := c.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		wg.Wait()
-	}
-}
-
 // Puddle 1.2.0: a pool left locked after the panic of a nil context.
 func TestANilContextPanicsAndLeavesNothingClaimed(t *testing.T) {
 	bubble(t, func(cfg *Config) { cfg.MaxConns = 1 }, func(t *testing.T, s *script, c *Client) {
@@ -438,8 +408,8 @@ func TestANilContextPanicsAndLeavesNothingClaimed(t *testing.T) {
 			c.post(none)
 		}()
 		s.mustPost(t, c)
-		if n := c.claimed.Load(); n != 0 {
-			t.Errorf("%d slots are claimed", n)
+		if n := c.slots(); n != 1 {
+			t.Errorf("%d slots are held", n)
 		}
 	})
 }
@@ -492,39 +462,6 @@ func TestASilentRedialThatIsOneTooManyFails(t *testing.T) {
 	}
 }
 
-// Parked slots are out of the pool, which waits for all of them.
-func TestTheEndDoesNotWaitForParkedSlots(t *testing.T) {
-	crowd(t, 1, 4, func(t *testing.T, h *hall, c *Client) {
-		c.many(t, 4, 100*time.Millisecond)
-		if st := c.Stats(); st.Ceiling != 1 {
-			t.Errorf("stats %+v", st)
-		}
-		start := time.Now()
-		if err := c.Shutdown(t.Context()); err != nil || time.Since(start) != 0 {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-	})
-}
-
-// Puddle 1.2.0: memory pinned by slices that shrank.
-func TestASlotThatGoesBackIsNotPinned(t *testing.T) {
-	crowd(t, 1, 4, func(t *testing.T, h *hall, c *Client) {
-		defer c.busy(t, 4, time.Second)()
-		time.Sleep(2 * time.Second)
-		o := &c.lockout.ceiling
-		parked := func() []*resource {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			return o.parked
-		}
-		before := parked()
-		c.raise()
-		if after := parked(); len(before) != 3 || len(after) != 2 || after[:3][2] != nil {
-			t.Errorf("%d slots were parked, then %d, %v", len(before), len(after), after[:cap(after)])
-		}
-	})
-}
-
 func TestRecyclingLimitsAreExact(t *testing.T) {
 	c, err := New(Config{Region: "eu-west-1", MaxMessagesPerConn: 10, MaxConnIdleTime: time.Minute})
 	if err != nil {
@@ -540,18 +477,19 @@ func TestRecyclingLimitsAreExact(t *testing.T) {
 	for _, row := range []struct {
 		mails     int
 		age, idle time.Duration
-		want      closing
+		want      conn.Closing
 	}{
-		{9, 0, 0, 0}, {10, 0, 0, closedMessages}, {11, 0, 0, closedMessages},
-		{0, time.Hour - 1, 0, 0}, {0, time.Hour, 0, closedAge}, {0, time.Hour + 1, 0, closedAge},
-		{0, 0, time.Minute - 1, 0}, {0, 0, time.Minute, closedIdle}, {0, 0, time.Minute + 1, closedIdle},
+		{9, 0, 0, 0}, {10, 0, 0, conn.ClosedMessages}, {11, 0, 0, conn.ClosedMessages},
+		{0, time.Hour - 1, 0, 0}, {0, time.Hour, 0, conn.ClosedLifetime}, {0, time.Hour + 1, 0, conn.ClosedLifetime},
+		{0, 0, time.Minute - 1, 0}, {0, 0, time.Minute, conn.ClosedIdle}, {0, 0, time.Minute + 1, conn.ClosedIdle},
 	} {
-		s := &session{mails: row.mails, lifetime: time.Hour, born: now.Add(-row.age), idleSince: now.Add(-row.idle)}
-		if got := c.expired(s, now); got != row.want {
+		m := &member{Conn: new(conn.Conn), lifetime: time.Hour, born: now.Add(-row.age), idleSince: now.Add(-row.idle)}
+		c.cfg.MaxMessagesPerConn = 10 - row.mails // of which none was sent
+		if got := c.expired(m, now); got != row.want {
 			t.Errorf("%+v: got %q", row, got)
 		}
-		s.lifetime = 0
-		if got := unlimited.expired(s, now); got != 0 {
+		m.lifetime = 0
+		if got := unlimited.expired(m, now); got != 0 {
 			t.Errorf("%+v without limits: got %q", row, got)
 		}
 	}
@@ -561,7 +499,7 @@ func TestRecyclingLimitsAreExact(t *testing.T) {
 func TestAConnectionIsReplacedAtTheEndOfItsLifetimeAndNotBefore(t *testing.T) {
 	bubble(t, func(cfg *Config) { cfg.MaxConnIdleTime = -1 }, func(t *testing.T, s *script, c *Client) {
 		s.mustPost(t, c)
-		born, life := c.sessions()[0].born, c.sessions()[0].lifetime
+		born, life := c.members()[0].born, c.members()[0].lifetime
 		time.Sleep(time.Until(born.Add(life - 1)))
 		if got := s.mustPost(t, c); got != 1 {
 			t.Errorf("replaced a nanosecond early")

@@ -17,7 +17,7 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-func (c *Client) pour(ctx context.Context, f source) (Reply, error) {
+func (c *Client) pour(ctx context.Context, f writeTo) (Reply, error) {
 	return c.Send(ctx, sender, []string{someone}, f)
 }
 
@@ -26,7 +26,7 @@ func TestABrokenSourceNeverLetsAMailThrough(t *testing.T) {
 	var kept io.Writer
 	rows := []struct {
 		name   string
-		source source
+		source writeTo
 		reason seserrors.Reason
 		cause  error
 	}{
@@ -183,7 +183,7 @@ func TestALineThatStandsStillIsCutAfterThreeMinutes(t *testing.T) {
 		start := time.Now()
 		_, err := c.pour(t.Context(), func(w io.Writer) (int64, error) { return write(w, strings.Repeat("0123456789\r\n", 1<<18)) })
 		want(t, err, seserrors.Unavailable, "", false)
-		if took := time.Since(start); took < chunkTimeout || took > chunkTimeout+whyCut+time.Second {
+		if took := time.Since(start); took < chunkTimeout || took > chunkTimeout+lastWords+time.Second {
 			t.Errorf("took %v", took)
 		}
 	})
@@ -221,19 +221,11 @@ func TestTheSizeThatTheServerAdvertisesIsHonoured(t *testing.T) {
 		s.ext = []string{"STARTTLS", "SIZE 1000", "AUTH PLAIN"}
 		for size, class := range map[int]seserrors.Class{1000: seserrors.Unknown, 1001: seserrors.Invalid} {
 			_, err := c.pour(t.Context(), func(w io.Writer) (int64, error) {
-				return write(w, strings.Repeat("x\r\n", size/3)+strings.Repeat("y", size%3))
+				return write(w, strings.Repeat("x\r\n", 300)+strings.Repeat("y", size-902)+"\n")
 			})
 			want(t, err, class, "", false)
 		}
 	})
-}
-
-func TestTheLimitIsSESsUnlessTheServerSaysLess(t *testing.T) {
-	for size, limit := range map[int64]int64{0: 40 << 20, 100 << 20: 40 << 20, 10485760: 10485760} {
-		if got := messageLimit(size); got != limit {
-			t.Errorf("SIZE %d: %d, want %d", size, got, limit)
-		}
-	}
 }
 
 func TestTheFirstAnswerOnAReusedConnectionHasTenSeconds(t *testing.T) {
@@ -486,10 +478,10 @@ func TestAContextThatEndsWhileTheEndIsWrittenEndsSendAtOnce(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, err := c.pour(ctx, func(w io.Writer) (int64, error) {
-			n, err := w.Write(bytes.Repeat([]byte("0123456789abcd\r\n"), (pipeBuffer+tail/2)/16)) // all but the end fits
+			n, err := w.Write(bytes.Repeat([]byte("0123456789abcd\r\n"), (pipeBuffer-64)/16)) // with TLS, all but the end fits
 			return int64(n), err
 		})
-		e := want(t, err, seserrors.Canceled, seserrors.ContextCanceled, true)
+		e := want(t, err, seserrors.Canceled, seserrors.DeadlineExceeded, true)
 		if took := time.Since(start); took != time.Minute || e.Op != opEnd {
 			t.Errorf("%s took %v", e.Op, took)
 		}

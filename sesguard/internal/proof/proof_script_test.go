@@ -88,7 +88,7 @@ func (s *scenario) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d letters by %d senders over %v", s.seed, len(s.letters), s.senders, s.door)
 	if s.door.smtp() {
-		fmt.Fprintf(&b, "; %d connections, %d messages each, pipelining %d, server offers %q", s.pool.MaxConns, s.pool.MaxMessagesPerConn, s.pool.Pipelining, s.extensions)
+		fmt.Fprintf(&b, "; %d connections, %d messages each, server offers %q", s.pool.MaxConns, s.pool.MaxMessagesPerConn, s.extensions)
 	}
 	fmt.Fprintf(&b, "; attempts %d, duplicates %v; act %v after %v", s.policy.MaxAttempts, s.policy.AllowDuplicates, s.act, s.actAfter)
 	fmt.Fprintf(&b, "; session limit %d, connection limit %d, idle limit %v, rate %v, quota %v", s.sessionLimit, s.connLimit, s.idleLimit, s.rate, s.quota)
@@ -199,7 +199,6 @@ func (s *scenario) setUpPool(d dice) {
 		CommandTimeout:     pick(d, 0, 0, 3*time.Second),
 		DataTimeout:        pick(d, 0, 0, 5*time.Second),
 		DialTimeout:        pick(d, 0, 0, 4*time.Second),
-		Pipelining:         pick(d, smtpclient.PipelineAuto, smtpclient.PipelineAuto, smtpclient.PipelineForce, smtpclient.PipelineNever),
 	}
 }
 

@@ -1,4 +1,4 @@
-package smtpclient
+package conn
 
 import (
 	"encoding/base64"

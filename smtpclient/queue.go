@@ -1,0 +1,129 @@
+package smtpclient
+
+import (
+	"context"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+// A waiter is a call of Send or Ping that waits for a connection: first in the
+// queue, then perhaps for a dial that was started for it.
+type waiter struct {
+	answer     // once ready is closed
+	ready      chan struct{}
+	next, prev *waiter // in the queue
+	queued     bool
+	dial       *dial // started for it; nil: none
+}
+
+// An answer is what a waiter gets: a connection, or an error, or the panic of a
+// function of the caller's that was called in its behalf.
+type answer struct {
+	m        *member
+	err      *seserrors.Error
+	panicked any
+}
+
+func newWaiter() *waiter { return &waiter{ready: make(chan struct{})} }
+
+// give ends the wait. The caller holds the client's lock.
+func (w *waiter) give(a answer) {
+	w.answer = a
+	close(w.ready)
+}
+
+// wait returns what w gets, or leaves when ctx ends.
+func (c *Client) wait(ctx context.Context, w *waiter) (*member, *seserrors.Error) {
+	select {
+	case <-w.ready:
+		if w.panicked != nil {
+			panic(w.panicked)
+		}
+		return w.m, w.err
+	case <-ctx.Done():
+		return nil, seserrors.FromContext(ctx, c.leave(w))
+	}
+}
+
+// leave gives up waiting and returns what for. A dial that was started goes on,
+// and its connection goes to the next who waits or into the pool.
+func (c *Client) leave(w *waiter) (op string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	op = opWait
+	if w.queued {
+		c.queue.remove(w)
+		return op
+	}
+	if w.dial != nil {
+		op = opConnect
+	}
+	select {
+	case <-w.ready: // at the same moment
+		if w.m != nil {
+			c.keep(w.m)
+		}
+	default:
+		w.dial.waiter = nil
+		if c.ended {
+			w.dial.cancel()
+		}
+	}
+	return op
+}
+
+// A queue is a list of waiters, first come first served, that any of them can
+// leave. The client's lock guards it.
+type queue struct {
+	head, tail *waiter
+	len        int
+}
+
+func (q *queue) first() *waiter { return q.head }
+
+func (q *queue) push(w *waiter) {
+	w.queued, w.prev, w.next = true, q.tail, nil
+	if q.tail != nil {
+		q.tail.next = w
+	} else {
+		q.head = w
+	}
+	q.tail = w
+	q.len++
+}
+
+// pushFront is for a waiter who was the first already.
+func (q *queue) pushFront(w *waiter) {
+	w.queued, w.prev, w.next = true, nil, q.head
+	if q.head != nil {
+		q.head.prev = w
+	} else {
+		q.tail = w
+	}
+	q.head = w
+	q.len++
+}
+
+// pop removes the first, or returns nil.
+func (q *queue) pop() *waiter {
+	w := q.head
+	if w != nil {
+		q.remove(w)
+	}
+	return w
+}
+
+func (q *queue) remove(w *waiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		q.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		q.tail = w.prev
+	}
+	w.queued, w.next, w.prev = false, nil, nil
+	q.len--
+}
