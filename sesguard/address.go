@@ -59,15 +59,48 @@ type Address struct {
 // RFC 5322 allows beyond that is refused although SES's parser lets part of it
 // through, since no ordinary mailbox needs it and it is what injections are
 // made of: other quoted local parts, address literals (user@[192.0.2.1]),
-// comments, groups, source routes. So are white space around the address,
-// control characters anywhere, and the bidirectional controls in a name that
-// can make the reader see another address.
+// comments, groups, source routes. So are white space around the address (but
+// before a '<' whose name is empty), control characters anywhere, and the
+// bidirectional controls in a name that can make the reader see another address.
 //
-// Every address that ParseAddress takes is read alike by net/mail.
+// An encoded-word may hold what RFC 2047 §5 keeps out of names, such as a comma,
+// since mime.QEncoding writes it. Of its character sets UTF-8, ISO-8859-1 and
+// US-ASCII are taken, as by net/mail. Every address that ParseAddress takes is
+// read alike by net/mail, which refuses encoded-words with a comma.
 // A plain ASCII address costs no allocation, also behind a plain ASCII name.
+// For a name and an address that are held apart see [NewAddress].
 func ParseAddress(s string) (Address, error) {
 	a, _, err := parseMailbox(s)
 	return a, err
+}
+
+// NewAddress returns the Address of a display name and an address that are held
+// apart, such as the columns of a table. Its String is what a Message takes:
+//
+//	a, err := sesguard.NewAddress(user.Name, user.Email)
+//	m.To = []string{a.String()}
+//
+// name is plain text, in which nothing has a meaning; white space around it is
+// dropped, and it may be empty. addr is a bare address. The error is that of
+// [ParseAddress].
+func NewAddress(name, addr string) (Address, error) {
+	name = strings.TrimSpace(name)
+	if f := checkName(name); f != nil {
+		return Address{}, f.in(name)
+	}
+	f := checkText(addr)
+	if f == nil && strings.ContainsAny(addr, "<>") {
+		f = illegal(0, "it must be an address without a name and without brackets")
+	}
+	if f != nil {
+		return Address{}, f.in(addr)
+	}
+	a, f := new(addressParser).spec(addr, 0)
+	if f != nil {
+		return Address{}, f.in(addr)
+	}
+	a.Name = name
+	return a, nil
 }
 
 // Addr returns the address without its name, as it stands in the envelope:
@@ -142,15 +175,23 @@ func (f *flaw) in(s string) *AddressError {
 	return &AddressError{Input: brief(s), Reason: f.text, Offset: f.at, slug: f.slug}
 }
 
+// An addressParser reads addresses. It remembers the domains that it has put into ASCII,
+// since those of one mail are often the same.
+type addressParser struct{ domains []domain }
+
+type domain struct{ text, ascii string }
+
 // parseMailbox is ParseAddress that also returns the bare address, without a
 // copy where the text holds it.
-func parseMailbox(s string) (Address, string, error) {
+func parseMailbox(s string) (Address, string, error) { return new(addressParser).mailbox(s) }
+
+func (p *addressParser) mailbox(s string) (Address, string, error) {
 	if n := scanLocal(s); 0 < n && n <= maxLocal && n < len(s) && s[n] == '@' && n+1+plainDomain(s[n+1:]) == len(s) {
 		if a := (Address{Local: s[:n], Domain: s[n+1:]}); len(s) <= maxAddr && !trickyLocal(a.Local) {
 			return a, s, nil
 		}
 	}
-	a, f := readMailbox(s)
+	a, f := p.read(s)
 	if f != nil {
 		return Address{}, "", f.in(s)
 	}
@@ -168,13 +209,13 @@ func (a Address) bareIn(s string) string {
 	return a.bare()
 }
 
-// readMailbox reads every form, and finds the flaw.
-func readMailbox(s string) (Address, *flaw) {
+// read reads every form, and finds the flaw.
+func (p *addressParser) read(s string) (Address, *flaw) {
 	if f := checkText(s); f != nil {
 		return Address{}, f
 	}
 	if !strings.ContainsAny(s, "<>") {
-		return readSpec(s, 0)
+		return p.spec(s, 0)
 	}
 	name, n, f := plainPhrase(s)
 	if n < 0 {
@@ -188,7 +229,7 @@ func readMailbox(s string) (Address, *flaw) {
 	case s[len(s)-1] != '>':
 		return Address{}, illegal(len(s), "the address must end with '>' and nothing may follow it")
 	}
-	a, f := readSpec(s[n+1:len(s)-1], n+1)
+	a, f := p.spec(s[n+1:len(s)-1], n+1)
 	a.Name = name
 	return a, f
 }
@@ -198,7 +239,7 @@ func checkText(s string) *flaw {
 	if s == "" {
 		return illegal(0, "it is empty")
 	}
-	if s[0] == ' ' || s[len(s)-1] == ' ' {
+	if s[0] == ' ' && !strings.HasPrefix(strings.TrimLeft(s, " "), "<") || s[len(s)-1] == ' ' {
 		return illegal(0, "it begins or ends with a space: trim it")
 	}
 	for i, r := range s {
@@ -227,13 +268,13 @@ func isBidiControl(r rune) bool {
 	return 0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069
 }
 
-// readSpec reads local@domain. Offsets count from at.
-func readSpec(s string, at int) (Address, *flaw) {
+// spec reads local@domain. Offsets count from at.
+func (p *addressParser) spec(s string, at int) (Address, *flaw) {
 	local, n, f := readLocal(s, at)
 	if f != nil {
 		return Address{}, f
 	}
-	domain, f := readDomain(s[n+1:], at+n+1)
+	domain, f := p.domain(s[n+1:], at+n+1)
 	if f == nil && len(local)+1+len(domain) > maxAddr {
 		f = illegal(at, "it is longer than 254 octets")
 	}
@@ -280,7 +321,7 @@ func localFlaw(s string, n, at int) *flaw {
 	case c >= utf8.RuneSelf:
 		return &flaw{at + n, "the part before the @ is not ASCII, which SES does not take", seserrors.NonASCIIAddress}
 	case c == '.':
-		what = "a dot stands at an end of the local part, or beside another dot"
+		what = `a dot stands at an end of the local part, or beside another dot: if the address is right, put quotes around that part, as in "a..b"@example.com`
 	case c == ' ':
 		what = "a space stands in the address"
 	case c == ',' || c == ';':
@@ -289,6 +330,9 @@ func localFlaw(s string, n, at int) *flaw {
 		what = "comments are not taken"
 	case c == ':':
 		what = "groups are not taken"
+		if strings.EqualFold(s[:n], "mailto") {
+			what = "this is a link: take mailto: away"
+		}
 	case c == '"':
 		what = "quotes must enclose the whole local part"
 	}
@@ -326,7 +370,7 @@ func readPhrase(s string) (string, int, *flaw) {
 			continue
 		}
 		if s[i] == '<' {
-			return checkName(name.String(), i)
+			return name.String(), i, checkName(name.String())
 		}
 		word, n, isEncoded, f := readWord(s[i:], i)
 		if f != nil {
@@ -343,14 +387,14 @@ func readPhrase(s string) (string, int, *flaw) {
 
 // checkName looks at the decoded name: an encoded-word may have hidden
 // anything.
-func checkName(name string, at int) (string, int, *flaw) {
+func checkName(name string) *flaw {
 	if !utf8.ValidString(name) {
-		return "", 0, illegal(0, "the encoded name is not valid UTF-8")
+		return illegal(0, "the name is not valid UTF-8")
 	}
 	if hasControl(name) || strings.IndexFunc(name, isBidiControl) >= 0 {
-		return "", 0, illegal(0, "the encoded name holds a control character")
+		return illegal(0, "the name holds a control character")
 	}
-	return name, at, nil
+	return nil
 }
 
 // readWord reads one word of a display name, and says whether it was an
@@ -360,6 +404,17 @@ func readWord(s string, at int) (word string, n int, encoded bool, f *flaw) {
 		word, n, f = readQuoted(s, at)
 		return word, n, false, f
 	}
+	if n = encodedWord(s); n > 0 {
+		word, encoded, err := decodeWord(s[:n])
+		switch {
+		case err != nil:
+			return "", 0, false, illegal(at, "the name is encoded in a character set other than UTF-8, ISO-8859-1 and US-ASCII, which alone are taken: write it as plain text")
+		case encoded && word == "":
+			return "", 0, false, illegal(at, "an encoded-word of the name is empty")
+		case encoded:
+			return word, n, true, nil
+		}
+	}
 	n = strings.IndexFunc(s, func(r rune) bool { return !isAtext(r) && r != '.' && r < utf8.RuneSelf })
 	if n < 0 {
 		n = len(s)
@@ -367,14 +422,25 @@ func readWord(s string, at int) (word string, n int, encoded bool, f *flaw) {
 	if n == 0 {
 		return "", 0, false, illegal(at, "a name with this character must stand in double quotes")
 	}
-	word, encoded, err := decodeWord(s[:n])
-	if encoded && word == "" {
-		return "", 0, false, illegal(at, "an encoded-word of the name is empty")
+	return s[:n], n, false, nil
+}
+
+// encodedWord returns the length of the encoded-word at the start of s, or 0. It
+// ends where a space or the address follows; what its text may hold is not looked
+// at, since mime.QEncoding heeds no rule of names.
+func encodedWord(s string) int {
+	if !strings.HasPrefix(s, "=?") {
+		return 0
 	}
-	if err != nil {
-		return "", 0, false, illegal(at, "the name is encoded in a character set other than UTF-8, ISO-8859-1 or US-ASCII")
+	n := strings.IndexByte(s, ' ')
+	if n < 0 {
+		n = len(s)
 	}
-	return word, n, encoded, nil
+	n = strings.LastIndex(s[:n], "?=") + 2
+	if strings.Count(s[:n], "?") != 4 || n < len(s) && s[n] != ' ' && s[n] != '<' {
+		return 0
+	}
+	return n
 }
 
 // readQuoted reads a quoted-string.

@@ -10,56 +10,51 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-// refused holds the extensions of AWS's page "Amazon SES unsupported
-// attachment types".
-var refused = set(`.ade .adp .app .asp .bas .bat .cer .chm .cmd .com .cpl .crt .csh .der .exe .fxp
-	.gadget .hlp .hta .inf .ins .isp .its .js .jse .ksh .lib .lnk .mad .maf .mag .mam .maq .mar .mas
-	.mat .mau .mav .maw .mda .mdb .mde .mdt .mdw .mdz .msc .msh .msh1 .msh2 .mshxml .msh1xml .msh2xml
-	.msi .msp .mst .ops .pcd .pif .plg .prf .prg .reg .scf .scr .sct .shb .shs .sys .ps1 .ps1xml .ps2
-	.ps2xml .psc1 .psc2 .tmp .url .vb .vbe .vbs .vps .vsmacros .vss .vst .vsw .vxd .ws .wsc .wsf .wsh
-	.xnk`)
-
-// types holds the media types of common extensions. The table of the operating
-// system is not asked: the same Message is the same mail on every machine.
-var types = map[string]string{
-	".csv": "text/csv", ".htm": "text/html", ".html": "text/html", ".ics": "text/calendar",
-	".md": "text/markdown", ".txt": "text/plain", ".vcf": "text/vcard",
-	".gif": "image/gif", ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png",
-	".svg": "image/svg+xml", ".tif": "image/tiff", ".tiff": "image/tiff", ".webp": "image/webp",
-	".mp3": "audio/mpeg", ".mp4": "video/mp4", ".wav": "audio/wav",
-	".gz": "application/gzip", ".json": "application/json", ".pdf": "application/pdf",
-	".rtf": "application/rtf", ".xml": "application/xml", ".zip": "application/zip",
-	".doc": "application/msword", ".xls": "application/vnd.ms-excel", ".ppt": "application/vnd.ms-powerpoint",
-	".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-	".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-	".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-	".odt":  "application/vnd.oasis.opendocument.text", ".ods": "application/vnd.oasis.opendocument.spreadsheet",
-}
-
-// attachments checks the attachments and returns the media type of each.
-func (v *validator) attachments(list []Attachment) []string {
-	if len(list) == 0 {
-		return nil
-	}
+// parts checks what a message has beside its text and HTML, and returns the
+// media type of each alternative and attachment.
+func (v *validator) parts(m *Message) (alternatives, attachments []string) {
 	const otherParts = 5 // at most: mixed, alternative, related, text, HTML
-	if len(list)+otherParts > maxParts {
+	n := len(m.Alternatives) + len(m.Attachments)
+	if n == 0 {
+		return nil, nil
+	}
+	if n+otherParts > maxParts {
 		v.add("Attachments", "", seserrors.IllegalAttachment, "SES takes 500 parts in one message: attach fewer files")
 	}
-	media := make([]string, len(list))
+	media := make([]string, 0, n)
+	for i, a := range m.Alternatives {
+		media = append(media, v.alternative(item("Alternatives", i), a))
+	}
 	ids := make(map[string]bool)
-	for i, a := range list {
-		field := item("Attachments", i)
-		v.attachmentName(field, a)
-		v.contentID(field, a.ContentID, ids)
-		media[i] = v.mediaType(field, a)
+	for i, a := range m.Attachments {
+		at := item("Attachments", i)
+		v.attachmentName(at, a)
+		v.contentID(at, a.ContentID, ids)
+		media = append(media, v.mediaType(at, a))
 		switch {
 		case a.Content == nil && a.Open == nil:
-			v.add(field, a.Name, seserrors.IllegalAttachment, "it has no content: set Content or Open (an empty file is []byte{})")
+			v.add(at, a.Name, seserrors.IllegalAttachment, "it has no content: set Content or Open (an empty file is []byte{})")
 		case a.Content != nil && a.Open != nil:
-			v.add(field, a.Name, seserrors.IllegalAttachment, "it has two contents: set Content or Open, not both")
+			v.add(at, a.Name, seserrors.IllegalAttachment, "it has two contents: set Content or Open, not both")
 		}
 	}
-	return media
+	return media[:len(m.Alternatives)], media[len(m.Alternatives):]
+}
+
+// alternative returns the Content-Type of a.
+func (v *validator) alternative(at string, a Alternative) string {
+	media, params, ok := parseMedia(a.ContentType)
+	charset := strings.ToLower(params["charset"])
+	if !ok || !strings.HasPrefix(media, "text/") || charset != "" && charset != "utf-8" && charset != "us-ascii" {
+		v.add(at+".ContentType", a.ContentType, seserrors.IllegalAttachment,
+			"it must be a text type in UTF-8 such as text/calendar; method=REQUEST: other content is an attachment")
+		return ""
+	}
+	if !utf8.ValidString(a.Content) {
+		v.add(at+".Content", "", seserrors.InvalidParameter, "it is not valid UTF-8")
+	}
+	params["charset"] = "utf-8"
+	return v.formatMedia(at, a.ContentType, media, params)
 }
 
 func (v *validator) attachmentName(field string, a Attachment) {
@@ -85,40 +80,67 @@ func (v *validator) attachmentName(field string, a Attachment) {
 	}
 }
 
-func (v *validator) contentID(field, id string, ids map[string]bool) {
+// contentID checks that id can stand in the header and in the HTML.
+func (v *validator) contentID(at, id string, ids map[string]bool) {
 	if id == "" {
 		return
 	}
-	if !isPrintable(id) || strings.ContainsAny(id, ` "(),:;<>[\]`) || len(id) > 200 {
-		v.add(field+".ContentID", id, seserrors.IllegalAttachment, `at most 200 printable ASCII characters without spaces and "(),:;<>[\] are allowed`)
+	n := idLen(id)
+	if left, right, found := strings.Cut(id, "@"); n < len(id) || n > 200 || left == "" || found && right == "" || strings.Contains(right, "@") {
+		v.add(at+".ContentID", id, seserrors.IllegalAttachment,
+			"it is a name such as logo or logo@example.com: at most 200 ASCII letters, digits and .-_+=$!~{}")
 	}
 	if ids[id] {
-		v.add(field+".ContentID", id, seserrors.IllegalAttachment, "two attachments have this id")
+		v.add(at+".ContentID", id, seserrors.IllegalAttachment, "two attachments have this id")
 	}
 	ids[id] = true
 }
 
-// mediaType returns the Content-Type of a, with its parameters.
-func (v *validator) mediaType(field string, a Attachment) string {
+// idLen returns the length of the content id at the start of s.
+func idLen(s string) int {
+	for i := range len(s) {
+		if class[s[i]]&ldh == 0 && strings.IndexByte("._+=$!~{}@", s[i]) < 0 {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// mediaType returns the Content-Type of a, with its parameters but the name,
+// which Name gives.
+func (v *validator) mediaType(at string, a Attachment) string {
 	if a.ContentType == "" {
 		if t := types[strings.ToLower(path.Ext(a.Name))]; t != "" {
 			return t
 		}
 		return "application/octet-stream"
 	}
-	const long = 900
-	media, params, err := mime.ParseMediaType(a.ContentType)
-	kind, _, found := strings.Cut(media, "/")
-	out := ""
-	if err == nil && found && !hasControl(a.ContentType) && !anyControl(params) {
-		out = mime.FormatMediaType(media, params)
-	}
-	switch {
-	case out == "" || len(out) > long || !isPrintable(out):
-		v.add(field+".ContentType", a.ContentType, seserrors.IllegalAttachment, "this is not a media type such as application/pdf")
-	case kind == "multipart" || kind == "message":
-		v.add(field+".ContentType", a.ContentType, seserrors.IllegalAttachment,
+	media, params, ok := parseMedia(a.ContentType)
+	kind, _, _ := strings.Cut(media, "/")
+	if ok && (kind == "multipart" || kind == "message") {
+		v.add(at+".ContentType", a.ContentType, seserrors.IllegalAttachment,
 			"this type may not be written in base64: use application/octet-stream, or build the message elsewhere and use Raw")
+		return ""
+	}
+	if a.Name != "" {
+		delete(params, "name")
+	}
+	if !ok {
+		media = ""
+	}
+	return v.formatMedia(at, a.ContentType, media, params)
+}
+
+func parseMedia(s string) (media string, params map[string]string, ok bool) {
+	media, params, err := mime.ParseMediaType(s)
+	return media, params, err == nil && strings.Contains(media, "/") && !hasControl(s) && !anyControl(params)
+}
+
+func (v *validator) formatMedia(at, given, media string, params map[string]string) string {
+	const long = 900
+	out := mime.FormatMediaType(media, params)
+	if out == "" || len(out) > long || !isPrintable(out) {
+		v.add(at+".ContentType", given, seserrors.IllegalAttachment, "this is not a media type such as application/pdf")
 	}
 	return out
 }
@@ -190,20 +212,24 @@ func escape(s string) string {
 	return string(out)
 }
 
-// fallback is the ASCII name nearest to s, at most 60 long.
+// fallback is the ASCII name nearest to s, at most 60 long: each run of other
+// characters becomes one _, and none at the ends.
 func fallback(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || strings.ContainsRune(`"\=?`, r) {
-			return '_'
-		}
-		return r
-	}, s)
-	if len(s) <= 60 {
-		return s
-	}
 	ext := path.Ext(s)
-	if len(ext) > 12 {
+	if len(ext) > 12 || !isPlainName(ext) {
 		ext = ""
 	}
-	return s[:60-len(ext)] + ext
+	var name []byte
+	for _, r := range strings.TrimSuffix(s, ext) {
+		if ' ' <= r && r <= '~' && !strings.ContainsRune(`"\=?`, r) {
+			name = append(name, byte(r))
+		} else if n := len(name); n > 0 && name[n-1] != '_' {
+			name = append(name, '_')
+		}
+	}
+	stem := strings.TrimRight(string(name[:min(len(name), 60-len(ext))]), "_ ")
+	if stem == "" && ext != s {
+		stem = "file"
+	}
+	return stem + ext
 }

@@ -4,83 +4,22 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-// prepare validates m and builds it: the only way from a Message to the wire.
-// A zero Date becomes now. The error is a *seserrors.Error of class Invalid
-// that holds a *ValidationError, or says that Raw could not be read.
-func prepare(m *Message, now time.Time) (*Mail, error) {
-	var v validator
-	if m == nil {
-		v.add("Message", "", seserrors.InvalidParameter, "there is no message")
-		return nil, v.err()
-	}
-	b := new(Mail)
-	var few [4]mailbox // no need to allocate for the addresses of most mails
-	h := v.envelope(m, b, few[:0])
-	v.sesFields(m, b)
-	if m.Raw != nil {
-		if err := v.raw(m, b); err != nil {
-			return nil, err
-		}
-	} else {
-		v.compose(m, h, b, now)
-	}
-	if len(v.problems) == 0 {
-		v.size(b)
-	}
-	if err := v.err(); err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
-func (v *validator) size(b *Mail) {
-	b.size = int64(len(b.fixed))
-	for _, f := range b.files {
-		b.size += encodedLen(len(f.att.Content))
-	}
-	if b.size+int64(len(sesLines(b))) > maxMessage {
-		v.add("Message", "", seserrors.MessageTooLong, "it is longer than 40 MB after encoding: send links to large files")
-	}
-}
-
-// compose checks the content of m and writes it.
-func (v *validator) compose(m *Message, h heading, b *Mail, now time.Time) {
-	v.line("Subject", m.Subject)
-	if !utf8.ValidString(m.Text) {
-		v.add("Text", "", seserrors.InvalidParameter, "it is not valid UTF-8")
-	}
-	if !utf8.ValidString(m.HTML) {
-		v.add("HTML", "", seserrors.InvalidParameter, "it is not valid UTF-8")
-	}
+// compose writes m, which was checked, into b. A zero Date becomes now.
+func compose(m *Message, h heading, p plan, b *Mail, now time.Time) {
 	date := m.Date
 	if date.IsZero() {
 		date = now
 	}
-	if y := date.Year(); y < 1900 || y > 9999 {
-		v.add("Date", date.String(), seserrors.IllegalHeader, "the year must be from 1900 to 9999 (RFC 5322 §3.3)")
-	}
-	if len(m.Headers) > 0 {
-		v.headers(m.Headers)
-	}
-	media := v.attachments(m.Attachments)
-	if len(v.problems) > 0 || len(m.Text)+len(m.HTML) > maxMessage {
-		if len(v.problems) == 0 {
-			v.add("Message", "", seserrors.MessageTooLong, "the text is longer than 40 MB")
-		}
-		return
-	}
-	c := composer{m: m, b: b, media: media}
+	c := composer{m: m, b: b, alternatives: p.alternatives, attachments: p.attachments}
 	c.max = lineAim
 	c.buf = make([]byte, 0, estimate(m, h))
-	c.header(m, h, date)
+	c.header(m, h, p.fields, date)
 	c.parts()
 	b.fixed = c.buf
 }
@@ -92,19 +31,70 @@ func estimate(m *Message, h heading) int {
 	return 900 + body + body/8 + 48*addrs + len(m.Subject) + 96*len(m.Headers) + 400*len(m.Attachments)
 }
 
-// A file is an attachment to be encoded after fixed[:at]. Its lines begin with
-// the CRLF that ends the line before.
-type file struct {
-	at  int
-	att *Attachment
+// header writes the header fields of m that do not depend on its parts.
+func (f *folder) header(m *Message, h heading, fields []field, date time.Time) {
+	f.addresses("From", h.from)
+	f.addresses("To", h.to)
+	if len(h.to) == 0 {
+		f.buf = append(f.buf, "To: undisclosed-recipients:;\r\n"...)
+	}
+	f.addresses("Cc", h.cc)
+	f.addresses("Reply-To", h.replyTo)
+	if m.Subject != "" {
+		f.field("Subject")
+		f.text(m.Subject)
+		f.end()
+	}
+	f.buf = append(f.buf, "Date: "...)
+	f.buf = date.AppendFormat(f.buf, "Mon, 02 Jan 2006 15:04:05 -0700")
+	f.buf = append(f.buf, "\r\nMIME-Version: 1.0\r\n"...)
+	for _, c := range fields {
+		f.custom(c)
+	}
+}
+
+// addresses writes a header of addresses; an empty list writes none.
+func (f *folder) addresses(name string, list []mailbox) {
+	if len(list) > 0 {
+		f.field(name)
+		f.mailboxes(list)
+		f.end()
+	}
+}
+
+func (f *folder) custom(c field) {
+	f.field(c.name)
+	switch {
+	case c.syntax == oneMailbox || c.syntax == mailboxes:
+		f.mailboxes(c.list)
+	case c.syntax == listID:
+		if c.list[0].name != "" {
+			f.phrase(c.list[0].name)
+		}
+		f.angle(c.list[0].addr)
+	case c.syntax == phrases:
+		for i, p := range c.list {
+			if i > 0 {
+				f.comma()
+			}
+			f.phrase(p.name)
+		}
+	case isPrintable(c.value):
+		f.words(c.value)
+	default:
+		f.encoded(c.value)
+	}
+	f.end()
 }
 
 // A composer writes the parts of a message.
 type composer struct {
 	folder
-	m     *Message
-	b     *Mail
-	media []string // of the attachments
+	m *Message
+	b *Mail
+
+	alternatives, attachments []string // their media types
+
 	stem  [26]byte // of the boundaries
 	level int      // of the last multipart, three at most: the end of its boundary
 }
@@ -127,7 +117,7 @@ func (c *composer) parts() {
 		return
 	}
 	id := c.begin("mixed")
-	if c.m.Text != "" || c.m.HTML != "" {
+	if c.m.Text != "" || c.m.HTML != "" || len(c.m.Alternatives) > 0 {
 		c.next(id)
 		c.readable()
 	}
@@ -145,22 +135,34 @@ func (c *composer) inline(i int) bool {
 	return c.m.HTML != "" && c.m.Attachments[i].ContentID != ""
 }
 
-// readable writes what is read: text, HTML or both.
+// readable writes what is read: text, HTML, further forms, or several of them,
+// the best one last (RFC 2046 §5.1.4).
 func (c *composer) readable() {
-	switch {
-	case c.m.HTML == "":
-		c.textPart("plain", c.m.Text)
-	case c.m.Text == "":
-		c.html()
-	default:
-		id := c.begin("alternative")
-		c.next(id)
-		c.textPart("plain", c.m.Text)
-		c.next(id)
-		c.html()
-		c.finish(id)
+	forms := len(c.m.Alternatives)
+	text := c.m.Text != "" || c.m.HTML == "" && forms == 0
+	if c.m.HTML != "" {
+		forms++
 	}
+	id := 0
+	if text && forms > 0 || forms > 1 {
+		id = c.begin("alternative")
+	}
+	if text {
+		c.next(id)
+		c.textPart("text/plain; charset=utf-8", c.m.Text)
+	}
+	if c.m.HTML != "" {
+		c.next(id)
+		c.html()
+	}
+	for i, a := range c.m.Alternatives {
+		c.next(id)
+		c.textPart(c.alternatives[i], a.Content)
+	}
+	c.finish(id)
 }
+
+const htmlType = "text/html; charset=utf-8"
 
 // html writes the HTML, with the files that it shows.
 func (c *composer) html() {
@@ -172,16 +174,51 @@ func (c *composer) html() {
 		if id == 0 {
 			id = c.begin(`related; type="text/html"`)
 			c.next(id)
-			c.textPart("html", c.m.HTML)
+			c.textPart(htmlType, c.completeIDs(c.m.HTML))
 		}
 		c.next(id)
 		c.attachment(i)
 	}
 	if id == 0 {
-		c.textPart("html", c.m.HTML)
-		return
+		c.textPart(htmlType, c.m.HTML)
 	}
 	c.finish(id)
+}
+
+// completeIDs returns the HTML with the ids of its files as they stand in the
+// header of each: see contentID. A reference is cid: behind a quote, a
+// parenthesis or an equals sign, and an id of an attachment.
+func (c *composer) completeIDs(html string) string {
+	var out strings.Builder
+	done := 0
+	for i := 1; i+4 < len(html); i++ {
+		if html[i+3] != ':' || !strings.EqualFold(html[i:i+3], "cid") || strings.IndexByte(`"'(=`, html[i-1]) < 0 {
+			continue
+		}
+		start := i + 4
+		end := start + idLen(html[start:])
+		isID := func(a Attachment) bool { return a.ContentID == html[start:end] }
+		if full := c.contentID(html[start:end]); full != html[start:end] && slices.ContainsFunc(c.m.Attachments, isID) {
+			out.WriteString(html[done:start])
+			out.WriteString(full)
+			done = end
+		}
+		i = end - 1
+	}
+	if done == 0 {
+		return html
+	}
+	out.WriteString(html[done:])
+	return out.String()
+}
+
+// contentID completes an id without an @, which would be the same in every mail:
+// some readers would show the picture of another one.
+func (c *composer) contentID(id string) string {
+	if strings.Contains(id, "@") {
+		return id
+	}
+	return id + "@" + string(c.stem[2:])
 }
 
 // begin starts a multipart and returns its level, by which the others know it.
@@ -196,13 +233,20 @@ func (c *composer) begin(kind string) int {
 	return c.level
 }
 
+// next begins a part of the multipart of that level; 0 is none.
 func (c *composer) next(level int) {
+	if level == 0 {
+		return
+	}
 	c.add("\r\n--")
 	c.boundary(level)
 	c.end()
 }
 
 func (c *composer) finish(level int) {
+	if level == 0 {
+		return
+	}
 	c.add("\r\n--")
 	c.boundary(level)
 	c.add("--\r\n")
@@ -227,6 +271,9 @@ func (c *composer) seed() (stem [26]byte) {
 	n := len(c.buf)
 	c.buf = appendSample(c.buf, c.m.Text)
 	c.buf = appendSample(c.buf, c.m.HTML)
+	for _, a := range c.m.Alternatives {
+		c.buf = appendSample(c.buf, a.Content)
+	}
 	for _, a := range c.m.Attachments {
 		c.add(a.Name, "\x00", a.ContentID, "\x00")
 		c.buf = appendSample(c.buf, a.Content)
@@ -246,8 +293,10 @@ func appendSample[T string | []byte](dst []byte, s T) []byte {
 
 // textPart writes a part of text, in 7bit if that is safe, otherwise in
 // quoted-printable.
-func (c *composer) textPart(kind, s string) {
-	c.add("Content-Type: text/", kind, "; charset=utf-8\r\nContent-Transfer-Encoding: ")
+func (c *composer) textPart(media, s string) {
+	c.field("Content-Type")
+	c.words(media)
+	c.add("\r\nContent-Transfer-Encoding: ")
 	if sevenBit(s) {
 		c.add("7bit\r\n\r\n")
 		c.buf = appendLines(c.buf, s)
@@ -261,14 +310,14 @@ func (c *composer) textPart(kind, s string) {
 func (c *composer) attachment(i int) {
 	a := &c.m.Attachments[i]
 	c.field("Content-Type")
-	c.words(c.media[i])
-	if a.Name != "" && !strings.Contains(c.media[i], "name=") {
+	c.words(c.attachments[i])
+	if a.Name != "" {
 		c.quoted("name", fallback(a.Name))
 	}
 	c.end()
 	c.add("Content-Transfer-Encoding: base64\r\n")
 	c.field("Content-Disposition")
-	if c.inline(i) && !strings.HasPrefix(c.media[i], "text/") {
+	if c.inline(i) && !strings.HasPrefix(c.attachments[i], "text/") {
 		c.word("inline")
 	} else { // also for a text that the HTML refers to: readers make an inline text part of the body
 		c.word("attachment")
@@ -278,7 +327,49 @@ func (c *composer) attachment(i int) {
 	}
 	c.end()
 	if a.ContentID != "" {
-		c.add("Content-ID: <", a.ContentID, ">\r\n")
+		c.add("Content-ID: <", c.contentID(a.ContentID), ">\r\n")
 	}
-	c.b.files = append(c.b.files, file{len(c.buf), a})
+	c.b.files = append(c.b.files, file{len(c.buf), a.Name, a.Content, a.Open})
+}
+
+// sesLines returns the header lines by which SMTP tells SES what the API has
+// parameters for.
+func (m *Mail) sesLines() []byte {
+	f := folder{max: 900}
+	f.line("X-SES-CONFIGURATION-SET", m.configurationSet)
+	f.line("X-SES-SOURCE-ARN", m.fromARN)
+	f.line("X-SES-FROM-ARN", m.fromARN)
+	f.line("X-SES-RETURN-PATH-ARN", m.returnPathARN)
+	f.line("X-SES-TENANT", m.tenant)
+	if m.ownTags == 0 {
+		f.tags(m.tags)
+	}
+	if m.list != nil && m.list.Topic != "" {
+		f.line("X-SES-LIST-MANAGEMENT-OPTIONS", m.list.ContactList+"; topic="+m.list.Topic)
+	} else if m.list != nil {
+		f.line("X-SES-LIST-MANAGEMENT-OPTIONS", m.list.ContactList)
+	}
+	return f.buf
+}
+
+func (f *folder) line(name, value string) {
+	if value != "" {
+		f.field(name)
+		f.word(value)
+		f.end()
+	}
+}
+
+func (f *folder) tags(tags []Tag) {
+	if len(tags) == 0 {
+		return
+	}
+	f.field("X-SES-MESSAGE-TAGS")
+	for i, t := range tags {
+		if i > 0 {
+			f.comma()
+		}
+		f.word(t.Name + "=" + t.Value)
+	}
+	f.end()
 }

@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -108,6 +107,13 @@ func decode(t *testing.T, encoding string, body io.Reader) string {
 	}
 	t.Fatalf("encoding %q", encoding)
 	return ""
+}
+
+// octets returns what b writes.
+func octets(b *Mail) ([]byte, error) {
+	var buf bytes.Buffer
+	_, err := b.WriteTo(&buf)
+	return buf.Bytes(), err
 }
 
 // written returns what m writes.
@@ -209,7 +215,7 @@ func TestWhatSESReadsGoesBeforeTheMessageOverSMTPOnly(t *testing.T) {
 	m.FromARN = "arn:aws:ses:us-east-1:123456789012:identity/example.com"
 	m.ReturnPathARN = "arn:aws:ses:us-east-1:123456789012:identity/example.org"
 	m.List = &List{"news", "weekly"}
-	b, err := prepare(m, time.Now())
+	b, err := Build(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +226,7 @@ func TestWhatSESReadsGoesBeforeTheMessageOverSMTPOnly(t *testing.T) {
 		"X-SES-TENANT: tenant\r\n" +
 		"X-SES-MESSAGE-TAGS: a=b, c=d@e.f\r\n" +
 		"X-SES-LIST-MANAGEMENT-OPTIONS: news; topic=weekly\r\n"
-	o, err := b.open()
+	o, err := b.open(t.Context(), b.sesLines())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,8 +235,8 @@ func TestWhatSESReadsGoesBeforeTheMessageOverSMTPOnly(t *testing.T) {
 	if _, err := o.WriteTo(&buf); err != nil {
 		t.Fatal(err)
 	}
-	data, _ := b.bytes()
-	if string(b.sesHeader) != want || buf.String() != want+string(data) {
+	data, _ := octets(b)
+	if string(b.sesLines()) != want || buf.String() != want+string(data) {
 		t.Errorf("got\n%s\nwant\n%s", buf.String(), want)
 	}
 	if bytes.Contains(data, []byte("X-SES")) {
@@ -243,11 +249,11 @@ func TestLongTagsAreFolded(t *testing.T) {
 	for i := range 20 {
 		m.Tags = append(m.Tags, Tag{fmt.Sprintf("%s%d", strings.Repeat("n", 250), i), strings.Repeat("v", 255)})
 	}
-	b, err := prepare(m, time.Now())
+	b, err := Build(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkLines(t, b.sesHeader)
+	checkLines(t, b.sesLines())
 }
 
 func TestLongListsAreFolded(t *testing.T) {
@@ -381,7 +387,7 @@ func TestATextThatTheHTMLRefersToIsAnAttachment(t *testing.T) {
 	m.HTML = "h"
 	m.Attachments = []Attachment{{Name: "s.csv", ContentID: "s", Content: []byte("x")}, {Name: "i.png", ContentID: "i", Content: []byte("x")}}
 	r := read(t, written(t, m))
-	if len(r.files) != 2 || r.files[0].disposition != "attachment" || r.files[0].id != "<s>" || r.files[1].disposition != "inline" {
+	if len(r.files) != 2 || r.files[0].disposition != "attachment" || !strings.HasPrefix(r.files[0].id, "<s@") || r.files[1].disposition != "inline" {
 		t.Errorf("got %+v", r.files)
 	}
 }
@@ -402,11 +408,11 @@ func TestFilesReadBackUnchanged(t *testing.T) {
 		if len(r.files) != 2 || r.files[0].content != string(all[:n]) || r.files[1].content != string(all[:n]) {
 			t.Errorf("files of %d octets changed", n)
 		}
-		b, _ := prepare(m, m.Date)
-		if b.size != int64(len(data))-encodedLen(n) {
-			t.Errorf("n %d: size %d, wrote %d with a streamed file of %d", n, b.size, len(data), encodedLen(n))
+		b, _ := Build(m)
+		if b.Size() != -1 || b.length() != int64(len(data))-encodedLen(n) {
+			t.Errorf("n %d: size %d, wrote %d with a streamed file of %d", n, b.length(), len(data), encodedLen(n))
 		}
-		if again, err := b.bytes(); err != nil || !bytes.Equal(again, data) {
+		if again, err := octets(b); err != nil || !bytes.Equal(again, data) {
 			t.Errorf("n %d: bytes and WriteTo differ, %v", n, err)
 		}
 	}
@@ -480,14 +486,14 @@ func FuzzMessage(f *testing.F) {
 			Subject: subject, Text: text, HTML: html, Headers: []Header{{header, value}},
 			Attachments: []Attachment{{Name: file, Content: content}},
 		}
-		b, err := prepare(m, time.Now())
+		b, err := Build(m)
 		if err != nil {
 			if _, ok := errors.AsType[*ValidationError](err); !ok || strings.ContainsAny(err.Error(), "\r\n\x00") {
 				t.Errorf("%q", err)
 			}
 			return
 		}
-		data, err := b.bytes()
+		data, err := octets(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -502,7 +508,7 @@ func FuzzMessage(f *testing.F) {
 		if from, err := r.header.AddressList("From"); err != nil || len(from) != 1 || from[0].Name != strings.ToValidUTF8(name, "\uFFFD") || from[0].Address != "a@b.c" {
 			t.Errorf("name %q reads back as %v, %v", name, from, err)
 		}
-		if forAddress[strings.ToLower(header)] == 0 {
+		if syntaxes[strings.ToLower(header)] == unstructured {
 			got, want := r.header.Get(header), strings.Trim(value, " ")
 			if !isPrintable(value) {
 				got, _ = words.DecodeHeader(got)

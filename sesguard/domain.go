@@ -3,7 +3,6 @@ package sesguard
 import (
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -12,11 +11,8 @@ import (
 // toASCII is UTS #46 ToASCII with its checks on: idna.Lookup alone takes empty
 // labels and names of any length. Hyphens are checked by checkLabel and
 // checkULabel, since idna counts octets where the standard counts characters.
-var (
-	toASCII = idna.New(idna.MapForLookup(), idna.CheckHyphens(false), idna.BidiRule(),
-		idna.VerifyDNSLength(true), idna.StrictDomainName(true))
-	joiners = idna.New(idna.MapForLookup(), idna.CheckHyphens(false)) // what it says of the joiners in a part of a label
-)
+var toASCII = idna.New(idna.MapForLookup(), idna.CheckHyphens(false), idna.BidiRule(),
+	idna.VerifyDNSLength(true), idna.StrictDomainName(true))
 
 // Classes of ASCII characters.
 const (
@@ -89,7 +85,7 @@ func plainDomain(s string) int {
 
 // validDomain reports what ParseAddress leaves in Address.Domain.
 func validDomain(s string) bool {
-	ascii, f := readDomain(s, 0)
+	ascii, f := new(addressParser).domain(s, 0)
 	return f == nil && ascii == s
 }
 
@@ -162,8 +158,8 @@ func domainFlaw(s string, i, at int) *flaw {
 	return illegal(at+i, what)
 }
 
-// readDomain checks s and returns it in ASCII.
-func readDomain(s string, at int) (string, *flaw) {
+// domain checks s and returns it in ASCII.
+func (p *addressParser) domain(s string, at int) (string, *flaw) {
 	i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 	if i < 0 {
 		f, ace := checkDomain(s, at)
@@ -173,6 +169,20 @@ func readDomain(s string, at int) (string, *flaw) {
 	} else if j := strings.IndexFunc(s, func(r rune) bool { return r < utf8.RuneSelf && r != '.' && class[r]&ldh == 0 }); j >= 0 {
 		return "", domainFlaw(s, j, at)
 	}
+	for _, d := range p.domains {
+		if d.text == s {
+			return d.ascii, nil
+		}
+	}
+	ascii, f := punycode(s, at)
+	if f == nil {
+		p.domains = append(p.domains, domain{s, ascii})
+	}
+	return ascii, f
+}
+
+// punycode returns s, which is not plain ASCII, in ASCII.
+func punycode(s string, at int) (string, *flaw) {
 	if len(s) > 4*maxDomain {
 		return "", illegal(at, "the domain is longer than 253 octets")
 	}
@@ -209,43 +219,7 @@ func checkULabel(label string, at int) *flaw {
 	if r := []rune(u); len(r) > 3 && r[2] == '-' && r[3] == '-' || r[0] == '-' || r[len(r)-1] == '-' {
 		return illegal(at, "a label of the domain has a hyphen at an end, or as its third and fourth character")
 	}
-	if !joinersInPlace(u) {
-		return illegal(at, "the domain holds a zero width non-joiner where it joins nothing")
-	}
 	return nil
-}
-
-const zwnj = "\u200c"
-
-// joinersInPlace reports whether every zero width non-joiner stands where
-// RFC 5892 §A.1 takes it: after a virama, or between two letters that would
-// join. idna looks at the letter before it only.
-func joinersInPlace(u string) bool {
-	for i := 0; ; i += len(zwnj) {
-		n := strings.Index(u[i:], zwnj)
-		if n < 0 {
-			return true
-		}
-		i += n
-		rest := u[i+len(zwnj):]
-		if _, err := joiners.ToUnicode(u[:len(u)-len(rest)]); err == nil {
-			continue // it needs nothing behind it, so it stands behind a virama
-		}
-		rest = strings.TrimLeftFunc(rest, func(r rune) bool { return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) })
-		if r, _ := utf8.DecodeRuneInString(rest); !joins(r) {
-			return false
-		}
-	}
-}
-
-// joins reports a letter that joins the one before it: those of the cursive
-// scripts that are written today, but for the few that stand alone (Unicode,
-// DerivedJoiningType.txt).
-func joins(r rune) bool {
-	const alone = "\u0621\u0674\u06e5\u06e6\u07f4\u07f5\u07fa\u0861\u0866\u0883\u0884\u0885\u0887\u08ad\u08c9" +
-		"\u1880\u1881\u1882\u1883\u1884\ua872\ua873\U00010d00"
-	return unicode.IsLetter(r) && !strings.ContainsRune(alone, r) && unicode.In(r, unicode.Arabic, unicode.Syriac,
-		unicode.Nko, unicode.Mandaic, unicode.Mongolian, unicode.Phags_Pa, unicode.Adlam, unicode.Hanifi_Rohingya)
 }
 
 func unknownCharset(string, io.Reader) (io.Reader, error) { return nil, errCharset }

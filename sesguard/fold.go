@@ -84,6 +84,22 @@ func (f *folder) mailbox(name, addr string) {
 		f.word(addr)
 		return
 	}
+	f.phrase(name)
+	f.angle(addr)
+}
+
+// mailboxes appends a list of them.
+func (f *folder) mailboxes(list []mailbox) {
+	for i, m := range list {
+		if i > 0 {
+			f.comma()
+		}
+		f.mailbox(m.name, m.addr)
+	}
+}
+
+// phrase appends a name (RFC 5322 §3.2.5).
+func (f *folder) phrase(name string) {
 	switch {
 	case mustEncode(name):
 		f.encoded(name)
@@ -92,9 +108,19 @@ func (f *folder) mailbox(name, addr string) {
 	default:
 		f.words(quote(name))
 	}
-	f.space(len(addr) + 2)
-	f.buf = append(append(append(f.buf, '<'), addr...), '>')
-	f.col += len(addr) + 2
+}
+
+// angle appends s in angle brackets.
+func (f *folder) angle(s string) {
+	f.space(len(s) + 2)
+	f.buf = append(append(append(f.buf, '<'), s...), '>')
+	f.col += len(s) + 2
+}
+
+// comma appends a comma, behind the last word.
+func (f *folder) comma() {
+	f.buf = append(f.buf, ',')
+	f.col++
 }
 
 // mustEncode reports a text that would not read back as it is: not ASCII, a

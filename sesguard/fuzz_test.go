@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -76,12 +75,12 @@ func FuzzEnvelope(f *testing.F) {
 		"Jo <a@b.c>", "r@b.c", "ü <d@bücher.de>", `"G, H" <g@h.i>`, "hidden@x.y", `"x..y"@z.de`)
 	f.Fuzz(func(t *testing.T, from, returnPath, to, cc, bcc, replyTo string) {
 		m := &Message{From: from, ReturnPath: returnPath, To: []string{to}, Cc: []string{cc}, Bcc: []string{bcc}, ReplyTo: []string{replyTo}, Text: "x"}
-		b, err := prepare(m, time.Unix(1e9, 0))
+		b, err := Build(m)
 		if err != nil {
 			checkProblems(t, err)
 			return
 		}
-		for _, s := range append([]string{b.from, b.fromHeader}, b.to...) {
+		for _, s := range append([]string{b.from, b.author}, b.recipients...) {
 			if !isPrintable(s) || strings.ContainsAny(s, ` <>,;:()[]\`) || strings.Count(s, "@") != 1 || len(s) > maxAddr {
 				t.Errorf("%q is in the envelope", s)
 			}
@@ -100,10 +99,10 @@ func FuzzEnvelope(f *testing.F) {
 				t.Errorf("%s: the name %q was taken", name, want.Name)
 			}
 		}
-		if len(b.to) > 3 || b.to[0] != b.toList[0] || len(b.toList)+len(b.ccList)+len(b.bccList) != len(b.to) {
-			t.Errorf("recipients %q of %q %q %q", b.to, to, cc, bcc)
+		if len(b.recipients) > 3 || b.recipients[0] != b.to[0] || len(b.to)+len(b.cc)+len(b.bcc) != len(b.recipients) {
+			t.Errorf("recipients %q of %q %q %q", b.recipients, to, cc, bcc)
 		}
-		for _, s := range b.bccList {
+		for _, s := range b.bcc {
 			if bytes.Contains(b.fixed, []byte(s)) && !strings.Contains(from+to+cc+replyTo, s) {
 				t.Errorf("Bcc %s is shown in\n%s", s, b.fixed)
 			}
@@ -120,13 +119,13 @@ func FuzzSESFields(f *testing.F) {
 		m.ConfigurationSet, m.Tenant, m.FromARN, m.ReturnPathARN = set, tenant, fromARN, returnARN
 		m.Tags = []Tag{{"first", "1"}, {tagName, tagValue}}
 		m.List = &List{list, topic}
-		b, err := prepare(m, time.Now())
+		b, err := Build(m)
 		if err != nil {
 			checkProblems(t, err)
 			return
 		}
-		checkLines(t, b.sesHeader)
-		got, err := mail.ReadMessage(io.MultiReader(bytes.NewReader(b.sesHeader), strings.NewReader("\r\n")))
+		checkLines(t, b.sesLines())
+		got, err := mail.ReadMessage(io.MultiReader(bytes.NewReader(b.sesLines()), strings.NewReader("\r\n")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,9 +148,8 @@ func FuzzSESFields(f *testing.F) {
 				t.Errorf("%s is missing", name)
 			}
 		}
-		in := b.input(nil)
-		if in.EmailTags[1].Name != nil && *in.EmailTags[1].Name != tagName || *in.EmailTags[1].Value != tagValue {
-			t.Errorf("the API gets the tag %v", in.EmailTags[1])
+		if tags := b.Tags(); tags[1] != (Tag{tagName, tagValue}) {
+			t.Errorf("the API gets the tags %v", tags)
 		}
 	})
 }
@@ -173,12 +171,12 @@ func FuzzAttachment(f *testing.F) {
 		if content == nil {
 			m.Attachments[0].Content = []byte{}
 		}
-		b, err := prepare(m, time.Now())
+		b, err := Build(m)
 		if err != nil {
 			checkProblems(t, err)
 			return
 		}
-		data, err := b.bytes()
+		data, err := octets(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,11 +188,20 @@ func FuzzAttachment(f *testing.F) {
 			t.Errorf("the file name %q was taken", name)
 		}
 		file := r.files[0]
-		if id != "" {
-			id = "<" + id + ">"
+		full, isID := file.id, true
+		switch {
+		case id == "":
+			isID = full == ""
+		case strings.Contains(id, "@"):
+			isID = full == "<"+id+">"
+		default:
+			isID = strings.HasPrefix(full, "<"+id+"@")
 		}
-		if file.name != name || file.id != id || r.text != "Hello" {
+		if file.name != name || !isID || r.text != "Hello" {
 			t.Errorf("%q %q reads back as %+v", name, id, file)
+		}
+		if id != "" && m.HTML != "h" && !strings.Contains(r.html, `"cid:`+strings.Trim(full, "<>")+`"`) {
+			t.Errorf("the HTML does not show %s: %s", full, r.html)
 		}
 		checkMedia(t, media, data)
 	})
@@ -214,6 +221,7 @@ func checkMedia(t *testing.T, media string, data []byte) {
 	if anyControl(params) {
 		t.Errorf("the media type %q was taken", media)
 	}
+	delete(params, "name") // the attachment's Name is written instead
 	unfolded := bytes.ReplaceAll(data, []byte("\r\n "), []byte(" "))
 	for line := range bytes.SplitSeq(unfolded, []byte("\r\n")) {
 		value, found := bytes.CutPrefix(line, []byte("Content-Type:"))

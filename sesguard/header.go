@@ -1,76 +1,55 @@
 package sesguard
 
 import (
+	"regexp"
+	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-// once holds the header fields that may stand in a message only once: those
-// of AWS's page "Amazon SES header fields", and those of RFC 5322 §3.6.
-var once = set(`accept-language acceptlanguage archived-at auto-submitted bcc bounces-to cc
-	content-alternative content-base content-class content-description content-disposition
-	content-duration content-features content-id content-language content-length content-location
-	content-md5 content-transfer-encoding content-type date delivered-to
-	disposition-notification-options disposition-notification-to dkim-signature
-	domainkey-signature errors-to from importance in-reply-to list-archive list-help
-	list-id list-owner list-post list-subscribe list-unsubscribe list-unsubscribe-post
-	message-context message-id mime-version organization original-from original-message-id
-	original-recipient original-subject precedence priority references reply-to return-path
-	return-receipt-to sender solicitation subject thread-index thread-topic to user-agent vbr-info`)
-
-// ours holds the header fields that a Message sets itself.
-var ours = map[string]string{
-	"from": "set From", "to": "set To", "cc": "set Cc", "reply-to": "set ReplyTo",
-	"bcc":     "set Bcc, which never reaches a header",
-	"subject": "set Subject", "date": "set Date", "return-path": "set ReturnPath",
-	"mime-version": "it is set always",
+// A field is a header field that was checked.
+type field struct {
+	name   string
+	syntax syntax
+	value  string    // with single spaces between what can be folded
+	list   []mailbox // of a syntax with mailboxes
 }
 
-// sesHeaders holds the header fields that SES reads, and the field of Message
-// that sets each.
-var sesHeaders = map[string]string{
-	"x-ses-configuration-set":       "ConfigurationSet",
-	"x-ses-message-tags":            "Tags",
-	"x-ses-source-arn":              "FromARN",
-	"x-ses-from-arn":                "FromARN",
-	"x-ses-return-path-arn":         "ReturnPathARN",
-	"x-ses-list-management-options": "List",
-	"x-ses-tenant":                  "Tenant",
-}
-
-// forMachines holds the header fields in which an encoded-word has no place;
-// forAddress those that hold one address.
-var (
-	forMachines = set(`message-id in-reply-to references list-archive list-help list-owner list-post
-		list-subscribe list-unsubscribe list-unsubscribe-post`)
-	forAddress = set(`sender errors-to disposition-notification-to return-receipt-to`)
-)
-
-// set returns the names, numbered from 1.
-func set(names string) map[string]int {
-	m := make(map[string]int)
-	for i, s := range strings.Fields(names) {
-		m[s] = i + 1
-	}
-	return m
-}
+const oneClick = "List-Unsubscribe=One-Click" // RFC 8058 §3.1
 
 // headers checks the custom header fields.
-func (v *validator) headers(list []Header) {
-	seen := make(map[string]bool, len(list))
-	for i, h := range list {
-		name := strings.ToLower(h.Name)
-		field := item("Headers", i)
-		v.headerName(field, h.Name, name)
-		if seen[name] && once[name] > 0 {
-			v.add(field+".Name", h.Name, seserrors.DuplicateHeader, "SES takes this header only once")
-		}
-		seen[name] = true
-		v.headerValue(field, name, h)
+func (v *validator) headers(m *Message) []field {
+	if len(m.Headers) == 0 {
+		return nil
 	}
+	fields := make([]field, len(m.Headers))
+	seen := make(map[string]string, len(m.Headers))
+	for i, h := range m.Headers {
+		name := strings.ToLower(h.Name)
+		at := item("Headers", i)
+		v.headerName(at+".Name", h.Name, name)
+		if _, twice := seen[name]; twice && once[name] > 0 {
+			v.add(at+".Name", h.Name, seserrors.DuplicateHeader, "SES takes this header only once")
+		}
+		if m.List != nil && unsubscribes(name) {
+			v.add(at+".Name", h.Name, seserrors.IllegalHeader, overwritten)
+		}
+		fields[i] = v.headerValue(at+".Value", name, h)
+		seen[name] = fields[i].value
+	}
+	if seen["list-unsubscribe-post"] != "" && !strings.Contains(strings.ToLower(seen["list-unsubscribe"]), "<https://") {
+		v.add("Headers", "", seserrors.IllegalHeader, "List-Unsubscribe-Post needs a List-Unsubscribe with an https link (RFC 8058 §3.1): see Unsubscribe")
+	}
+	return fields
+}
+
+const overwritten = "with List set SES writes this header itself: take one of them away"
+
+// unsubscribes reports the fields that SES writes for a List.
+func unsubscribes(name string) bool {
+	return name == "list-unsubscribe" || name == "list-unsubscribe-post"
 }
 
 func (v *validator) headerName(field, name, lower string) {
@@ -81,7 +60,7 @@ func (v *validator) headerName(field, name, lower string) {
 	case ours[lower] != "":
 		why = "this header is the message's own: " + ours[lower]
 	case strings.HasPrefix(lower, "content-"):
-		why = "this header is the message's own: use Text, HTML or Attachments"
+		why = "this header is the message's own: use Text, HTML, Alternatives or Attachments"
 	case sesHeaders[lower] != "":
 		why = "this header is set by a field of the message: " + sesHeaders[lower]
 	case strings.HasPrefix(lower, "resent-"):
@@ -89,7 +68,7 @@ func (v *validator) headerName(field, name, lower string) {
 	default:
 		return
 	}
-	v.add(field+".Name", name, seserrors.IllegalHeader, why)
+	v.add(field, name, seserrors.IllegalHeader, why)
 }
 
 // isFieldName reports a header name (RFC 5322 §3.6.8). The length is that of
@@ -103,22 +82,108 @@ func isFieldName(s string) bool {
 	return s != "" && len(s) <= 126
 }
 
-func (v *validator) headerValue(field, name string, h Header) {
-	value := strings.Trim(h.Value, " ")
-	switch why := lineFlaw(value); {
+// headerValue checks a value by the syntax of its field.
+func (v *validator) headerValue(at, name string, h Header) field {
+	f := field{name: h.Name, syntax: syntaxes[name], value: strings.Trim(h.Value, " ")}
+	why := lineFlaw(f.value)
+	switch {
 	case why != "":
-		v.add(field+".Value", value, seserrors.IllegalHeader, why)
-	case value == "":
-		v.add(field+".Value", "", seserrors.IllegalHeader, "the value of the header "+brief(h.Name)+" is empty")
-	case forAddress[name] > 0:
-		v.mailbox(field+".Value", value)
-	case isPrintable(value):
-		if longestRun(value) > lineMax-len(h.Name)-2 {
-			v.add(field+".Value", value, seserrors.IllegalHeader, "it has no single space where a line of 998 octets could be folded")
+	case f.value == "":
+		why = "the value of the header " + brief(h.Name) + " is empty"
+	case f.syntax == oneMailbox:
+		f.list = []mailbox{v.mailbox(at, f.value)}
+	case f.syntax == mailboxes:
+		for _, s := range splitList(f.value) {
+			f.list = append(f.list, v.mailbox(at, s))
 		}
-	case forMachines[name] > 0:
-		v.add(field+".Value", value, seserrors.IllegalHeader, "this header must be ASCII")
+	case f.syntax == listID:
+		why = f.readListID()
+	case f.syntax == phrases:
+		for _, s := range splitList(f.value) {
+			name, n, bad := readPhrase(s + "<")
+			if f.list = append(f.list, mailbox{name: name}); name == "" || n != len(s) || bad != nil {
+				why = "it is a list of words, with a comma between two"
+			}
+		}
+	case !isPrintable(f.value):
+		if f.syntax != unstructured {
+			why = "this header must be ASCII"
+		}
+	default:
+		f.value, why = structured(name, f.syntax, f.value)
+		if why == "" && longestRun(f.value) > lineMax-len(h.Name)-2 {
+			why = "it has no single space where a line of 998 octets could be folded"
+		}
 	}
+	if why != "" {
+		v.add(at, f.value, seserrors.IllegalHeader, why)
+	}
+	return f
+}
+
+// What stands in the brackets of a message id is not looked at further: an
+// answer repeats the id that another program made. A comment may follow a link.
+var (
+	msgIDShape = regexp.MustCompile(`^<[!-;=?-~]+@[!-;=?-~]+>$`)
+	uriShape   = regexp.MustCompile(`^<[A-Za-z][A-Za-z0-9+.-]*:[!-;=?-~]+>( \([^()]*\))?$`)
+)
+
+// structured returns an ASCII value with single spaces where it can be folded,
+// and what is wrong with it.
+func structured(name string, s syntax, value string) (string, string) {
+	switch {
+	case name == "list-unsubscribe-post" && value != oneClick:
+		return value, "the value of this header is " + oneClick + " (RFC 8058 §3.1)"
+	case s == oneMsgID || s == msgIDs:
+		ids := strings.Fields(strings.ReplaceAll(value, "><", "> <"))
+		if slices.ContainsFunc(ids, func(id string) bool { return !msgIDShape.MatchString(id) }) || s == oneMsgID && len(ids) > 1 {
+			return value, "a message id is <LEFT@RIGHT> (RFC 5322 §3.6.4), such as what Receipt.HeaderID returns"
+		}
+		return strings.Join(ids, " "), ""
+	case s == uris && (name != "list-post" || !strings.HasPrefix(value, "NO")): // RFC 2369 §3.4
+		links := splitList(value)
+		if slices.ContainsFunc(links, func(link string) bool { return !uriShape.MatchString(link) }) {
+			return value, "a link stands in angle brackets, without spaces, and a comma between two: <https://example.com/x>, <mailto:y@example.com> (RFC 2369 §2)"
+		}
+		return strings.Join(links, ", "), ""
+	}
+	return value, ""
+}
+
+// readListID parts the phrase, which may be encoded, from the id.
+func (f *field) readListID() string {
+	name, n, bad := readPhrase(f.value)
+	id, closed := strings.CutSuffix(f.value[min(n+1, len(f.value)):], ">")
+	if bad != nil || !closed || !isDotAtom(id) || len(id) > maxDomain {
+		return "it is a name and an id in angle brackets, such as News <news.example.com> (RFC 2919 §3)"
+	}
+	f.list = []mailbox{{name, id}}
+	return ""
+}
+
+// splitList splits a list at its commas, but for those in quotes and in angle
+// brackets.
+func splitList(s string) (list []string) {
+	var until byte // the end of what a comma does not split
+	start := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case until == '"' && c == '\\':
+			i++
+		case until != 0:
+			if c == until {
+				until = 0
+			}
+		case c == '"':
+			until = '"'
+		case c == '<':
+			until = '>'
+		case c == ',':
+			list = append(list, strings.Trim(s[start:i], " "))
+			start = i + 1
+		}
+	}
+	return append(list, strings.Trim(s[start:], " "))
 }
 
 // longestRun returns the length of the longest part of s that cannot be folded.
@@ -147,102 +212,4 @@ func lineFlaw(s string) string {
 		return "it holds a line break or another control character"
 	}
 	return ""
-}
-
-// addresses writes a header of addresses; an empty list writes none.
-func (f *folder) addresses(name string, list []mailbox) {
-	if len(list) == 0 {
-		return
-	}
-	f.field(name)
-	for i, m := range list {
-		if i > 0 {
-			f.buf = append(f.buf, ',')
-			f.col++
-		}
-		f.mailbox(m.name, m.addr)
-	}
-	f.end()
-}
-
-// header writes the header fields of m that do not depend on its parts.
-func (f *folder) header(m *Message, h heading, date time.Time) {
-	f.addresses("From", h.from)
-	f.addresses("To", h.to)
-	if len(h.to) == 0 {
-		f.buf = append(f.buf, "To: undisclosed-recipients:;\r\n"...)
-	}
-	f.addresses("Cc", h.cc)
-	f.addresses("Reply-To", h.replyTo)
-	if m.Subject != "" {
-		f.field("Subject")
-		f.text(m.Subject)
-		f.end()
-	}
-	f.buf = append(f.buf, "Date: "...)
-	f.buf = date.AppendFormat(f.buf, "Mon, 02 Jan 2006 15:04:05 -0700")
-	f.buf = append(f.buf, "\r\nMIME-Version: 1.0\r\n"...)
-	for _, c := range m.Headers {
-		f.custom(c)
-	}
-}
-
-func (f *folder) custom(h Header) {
-	value := strings.Trim(h.Value, " ")
-	f.field(h.Name)
-	switch {
-	case forAddress[strings.ToLower(h.Name)] > 0:
-		a, addr, _ := parseMailbox(value)
-		f.mailbox(a.Name, addr)
-	case isPrintable(value):
-		f.words(value)
-	default:
-		f.encoded(value)
-	}
-	f.end()
-}
-
-// sesLines returns the header lines by which SMTP tells SES what the API has
-// parameters for.
-func sesLines(b *Mail) []byte {
-	f := folder{max: 900}
-	for _, h := range [...][2]string{
-		{"X-SES-CONFIGURATION-SET", b.configurationSet},
-		{"X-SES-SOURCE-ARN", b.fromARN},
-		{"X-SES-FROM-ARN", b.fromARN},
-		{"X-SES-RETURN-PATH-ARN", b.returnPathARN},
-		{"X-SES-TENANT", b.tenant},
-	} {
-		f.line(h[0], h[1])
-	}
-	f.tags(b.tags)
-	if b.list != nil && b.list.Topic != "" {
-		f.line("X-SES-LIST-MANAGEMENT-OPTIONS", b.list.ContactList+"; topic="+b.list.Topic)
-	} else if b.list != nil {
-		f.line("X-SES-LIST-MANAGEMENT-OPTIONS", b.list.ContactList)
-	}
-	return f.buf
-}
-
-func (f *folder) line(name, value string) {
-	if value != "" {
-		f.field(name)
-		f.word(value)
-		f.end()
-	}
-}
-
-func (f *folder) tags(tags []Tag) {
-	if len(tags) == 0 {
-		return
-	}
-	f.field("X-SES-MESSAGE-TAGS")
-	for i, t := range tags {
-		if i > 0 {
-			f.buf = append(f.buf, ',')
-			f.col++
-		}
-		f.word(t.Name + "=" + t.Value)
-	}
-	f.end()
 }

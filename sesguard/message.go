@@ -13,8 +13,9 @@ import (
 //	m.To = []string{"user@example.com"}
 //
 // A Message may be sent by several goroutines at once, unless Raw or an
-// attachment's Open cannot be used so. What is wrong with a Message is found
-// before anything is sent, and all of it is reported in one *ValidationError.
+// attachment's Open cannot be used so. What is wrong with a Message is found by
+// [Build], before anything is sent, and all of it is reported in one
+// *ValidationError.
 //
 // Addresses are in the forms that [ParseAddress] takes, one in each string.
 // No text may hold CR, LF, NUL or another control character, except Text, HTML
@@ -47,6 +48,10 @@ type Message struct {
 	// Date is the date of the mail. Zero: the time of Send. SES writes its own.
 	Date time.Time
 
+	// Alternatives are further forms of the body, of which the reader's program
+	// shows one: the last that it understands. They stand behind HTML.
+	Alternatives []Alternative
+
 	// Attachments follow the body, or are shown in it: see Attachment. SES takes
 	// 500 parts in one message, the body counted.
 	Attachments []Attachment
@@ -73,17 +78,32 @@ type Message struct {
 	List *List
 
 	// Raw is a whole message, header and body, built elsewhere: a bytes.Buffer,
-	// a go-mail *Msg. It is read once per Send. The octets of a bytes.Buffer or
-	// bytes.Reader are not copied and must not change until Send returns. The
-	// envelope (From, ReturnPath, To, Cc, Bcc) and the fields that SES reads
-	// still apply, while Subject, Text, HTML, Attachments, Headers and ReplyTo
-	// must be empty. Date is not used.
+	// a go-mail *Msg. Build reads it once. The octets of a *bytes.Buffer or
+	// *bytes.Reader are not copied and must not change as long as the Mail, or
+	// the Send, is under way. The envelope (From, ReturnPath, To, Cc, Bcc) and the
+	// fields that SES reads still apply, while Subject, Text, HTML, Alternatives,
+	// Attachments, Headers and ReplyTo must be empty. Date is not used.
+	//
+	// Tags in its own X-SES-MESSAGE-TAGS header are those of [Mail.Tags].
 	//
 	// A bare CR or LF in it becomes CRLF, and a missing CRLF at its end is
 	// added; nothing else is changed. It must have a From header and no Bcc
 	// header, no header twice that SES takes only once, only ASCII in the header,
 	// no line longer than 998 octets and no NUL.
 	Raw io.WriterTo
+}
+
+// An Alternative is a further form of a Message's body. An invitation is the
+// form of type text/calendar; method=REQUEST whose Content has the same METHOD
+// (RFC 6047 §2.4): readers then show it as one. For those that do not, attach the
+// file too.
+type Alternative struct {
+	// ContentType is a text type, with its parameters. The charset is utf-8 and
+	// need not be given.
+	ContentType string
+
+	// Content is text in UTF-8. CRLF, LF and CR all end a line.
+	Content string
 }
 
 // An Attachment is a file that goes with a Message. Exactly one of Content and
@@ -103,21 +123,27 @@ type Attachment struct {
 	ContentType string
 
 	// ContentID makes the file part of the HTML body, which shows it by
-	// <img src="cid:logo"> for the ContentID "logo". It is printable ASCII
-	// without spaces, quotes and brackets. Without HTML the file is an ordinary
-	// attachment that has this id. So is a file of text, since some readers make
-	// inline text a part of the body; the HTML may still refer to it.
+	// <img src="cid:logo"> for the ContentID "logo". It is a name of letters,
+	// digits and .-_+=$!~{}, of which one may be an @ between two others. One
+	// without an @ would be the same in every mail, and some readers would show
+	// another one's picture: it is completed, in the header and in the HTML.
+	// Without HTML the file is an ordinary attachment that has this id. So is a
+	// file of text, since some readers make inline text a part of the body; the
+	// HTML may still refer to it.
 	ContentID string
 
-	// Content is the file. It is not copied, and must not change during Send. An
-	// empty file is []byte{}, not nil.
+	// Content is the file. It is not copied, and must not change as long as the
+	// Mail, or the Send, is under way. An empty file is []byte{}, not nil.
 	Content []byte
 
-	// Open opens the file to be streamed: it is never held in memory over SMTP.
-	// It is called once per attempt, before anything of the mail is sent, and the
-	// reader is closed. It must give the same content each time. A file that
-	// cannot be opened or read ends the attempt with an error of Class Invalid
-	// and Reason content-unreadable; nothing is accepted then.
+	// Open opens the file to be streamed: it is never held in memory. It is
+	// called before anything of the mail is sent, once for each time that the mail
+	// is read, which may be several for one attempt over the API, and the reader
+	// is closed. It must give the same content each time. It and the reader's
+	// methods run in a goroutine of their own, one at a time; a send whose context
+	// ends does not wait for them. A file that cannot be opened or read ends the
+	// attempt with an error of Class Invalid and Reason content-unreadable;
+	// nothing is accepted then.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -127,10 +153,20 @@ type Attachment struct {
 // is a second one of those that SES takes only once.
 //
 // Value is one line and is folded where single spaces stand. White space
-// around it is dropped. It may not be empty. A Unicode value is written as
-// encoded-words, unless the header is for machines (Message-ID, In-Reply-To,
-// References, List-*), where it is refused. In Sender, Errors-To,
-// Disposition-Notification-To and Return-Receipt-To it is an address.
+// around it is dropped. It may not be empty. Unicode text is written as
+// encoded-words, but not in the parts of a field that are for machines, where it
+// is refused. Fields with a syntax of their own are held to it:
+//
+//	Sender, Errors-To, Return-Receipt-To, Bounces-To      one address
+//	Disposition-Notification-To, Mail-Followup-To,
+//	Mail-Reply-To, Original-From                          addresses
+//	In-Reply-To, References, Message-ID                   <left@right>, as Receipt.HeaderID returns
+//	List-Unsubscribe and the like, Archived-At            <https://…>, <mailto:…>: see Unsubscribe
+//	List-ID                                               a name, and <id>
+//	Keywords                                              words with commas between them
+//
+// SES replaces a Message-ID with its own: recipients see that of
+// [Receipt.HeaderID].
 type Header struct{ Name, Value string }
 
 // A Tag is a name and a value that SES repeats in its events. Names are ASCII
@@ -148,13 +184,12 @@ type List struct{ ContactList, Topic string }
 // SMTP adds and SES takes out. Boundaries derive from the content, so the same
 // Message with a Date gives the same octets each time.
 //
-// The error is what Send would return without sending: a *seserrors.Error of
-// Class Invalid that holds a *ValidationError, or says content-unreadable; or
-// it is w's own error. Raw is used up, if it is of such a kind.
+// The error is that of [Build] or of [Mail.WriteTo]. Raw is used up, if it is of
+// such a kind.
 func (m *Message) WriteTo(w io.Writer) (int64, error) {
-	b, err := prepare(m, time.Now())
+	mail, err := Build(m)
 	if err != nil {
 		return 0, err
 	}
-	return b.WriteTo(w)
+	return mail.WriteTo(w)
 }

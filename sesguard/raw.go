@@ -2,7 +2,10 @@ package sesguard
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,18 +15,12 @@ import (
 )
 
 // raw reads m.Raw once, checks it and sets it in b. The error is about reading.
-func (v *validator) raw(m *Message, b *Mail) error {
-	v.rawAlone(m)
-	var s rawSink
-	switch src := m.Raw.(type) {
-	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		s.whole = true
-	case interface{ Len() int }:
-		s.buf = make([]byte, 0, min(max(src.Len(), 0), maxMessage)+4) // and the line ends that may be added
-	}
-	_, err := m.Raw.WriteTo(&s)
-	s.done.Store(true)
+func (v *validator) raw(ctx context.Context, m *Message, b *Mail) error {
+	s := new(rawSink)
+	err := s.read(ctx, m.Raw)
 	switch {
+	case ctx.Err() != nil && err != nil:
+		return err
 	case s.over:
 		v.add("Raw", "", seserrors.MessageTooLong, "it is longer than 40 MB")
 		return nil
@@ -33,7 +30,7 @@ func (v *validator) raw(m *Message, b *Mail) error {
 		v.add("Raw", "", seserrors.IllegalHeader, "it gave no octets: a buffer can be read only once")
 		return nil
 	}
-	b.fixed = v.rawMessage(s.buf, m)
+	b.fixed = v.rawMessage(s.buf, m, b)
 	return nil
 }
 
@@ -47,6 +44,7 @@ func (v *validator) rawAlone(m *Message) {
 		{"Subject", m.Subject != ""},
 		{"Text", m.Text != ""},
 		{"HTML", m.HTML != ""},
+		{"Alternatives", len(m.Alternatives) > 0},
 		{"Attachments", len(m.Attachments) > 0},
 		{"Headers", len(m.Headers) > 0},
 	} {
@@ -57,15 +55,40 @@ func (v *validator) rawAlone(m *Message) {
 }
 
 // A rawSink keeps what Raw writes, up to the limit. A source that writes after
-// its WriteTo returned is refused.
+// its WriteTo returned, or was given up, is refused.
 type rawSink struct {
 	buf   []byte
-	whole bool // the one Write has octets that nobody changes while Send runs
+	whole bool // the one Write has octets that nobody changes while the Mail is used
 	over  bool
 	done  atomic.Bool
 }
 
 var errSinkClosed = errors.New("sesguard: write after the end of WriteTo, or beyond 40 MB")
+
+// read takes what raw writes. Only a source of the caller's own can stand still.
+func (s *rawSink) read(ctx context.Context, raw io.WriterTo) error {
+	defer s.done.Store(true)
+	switch src := raw.(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		s.whole = true
+		_, err := raw.WriteTo(s)
+		return err
+	case interface{ Len() int }:
+		s.buf = make([]byte, 0, min(max(src.Len(), 0), maxMessage)+4) // and the line ends that may be added
+	}
+	if ctx.Done() == nil {
+		_, err := raw.WriteTo(s)
+		return err
+	}
+	o, err := await(ctx, apart(func(chan<- outcome) error {
+		_, err := raw.WriteTo(s)
+		return err
+	}))
+	if o.panicked != nil {
+		panic(o.panicked)
+	}
+	return cmp.Or(err, o.err)
+}
 
 func (s *rawSink) Write(p []byte) (int, error) {
 	if s.done.Load() {
@@ -86,7 +109,7 @@ func (s *rawSink) Write(p []byte) (int, error) {
 }
 
 // rawMessage returns p with CRLF line ends, checked.
-func (v *validator) rawMessage(p []byte, m *Message) []byte {
+func (v *validator) rawMessage(p []byte, m *Message, b *Mail) []byte {
 	crlf, longest := lineEnds(p)
 	if !crlf {
 		p = appendLines(make([]byte, 0, len(p)+len(p)/16+64), p)
@@ -102,50 +125,31 @@ func (v *validator) rawMessage(p []byte, m *Message) []byte {
 	if bytes.IndexByte(p, 0) >= 0 {
 		v.add("Raw", "", seserrors.IllegalHeader, "it holds a NUL octet: encode binary content in base64")
 	}
-	return v.rawHeader(p, m)
+	return v.rawHeader(p, m, b)
 }
 
 // lineEnds reports whether CR and LF stand in p only as CRLF, and the length of
 // the longest line. A bare one is where one server sees the end of a line, or
 // of the message, and another does not.
-//
-// Most lines are as long as the one before, so the end of a line is looked for
-// there first. That may jump over a short line; then as many LFs are missing.
 func lineEnds(p []byte) (crlf bool, longest int) {
-	crlf, longest, lines := measureLines(p, true)
-	if bytes.Count(p, []byte{'\n'}) != lines {
-		crlf, longest, lines = measureLines(p, false)
+	lines, crlf := 0, true
+	for start := 0; start < len(p); lines++ {
+		n := bytes.IndexByte(p[start:], '\n')
+		if n < 0 {
+			longest = max(longest, len(p)-start)
+			break
+		}
+		line := bytes.TrimSuffix(p[start:start+n], []byte{'\r'})
+		crlf = crlf && len(line) < n
+		longest = max(longest, len(line))
+		start += n + 1
 	}
 	return crlf && bytes.Count(p, []byte{'\r'}) == lines, longest
 }
 
-// measureLines reports whether every line that it has seen ends in CRLF, the
-// length of the longest, and their number.
-func measureLines(p []byte, guess bool) (crlf bool, longest, lines int) {
-	crlf = true
-	start, size := 0, 0
-	for {
-		end := start + size
-		if !guess || end >= len(p) || p[end] != '\n' {
-			size = bytes.IndexByte(p[start:], '\n')
-			if size < 0 {
-				return crlf, max(longest, len(p)-start), lines
-			}
-			end = start + size
-		}
-		lines++
-		if size > 0 && p[end-1] == '\r' {
-			longest = max(longest, size-1)
-		} else {
-			crlf, longest = false, max(longest, size)
-		}
-		start = end + 1
-	}
-}
-
 // rawHeader checks the header of p, and ends it if p has nothing else.
-func (v *validator) rawHeader(p []byte, m *Message) []byte {
-	r := rawFields{v: v, m: m}
+func (v *validator) rawHeader(p []byte, m *Message, b *Mail) []byte {
+	r := rawFields{v: v, m: m, b: b}
 	for at := 0; at < len(p) && len(v.problems) < 20; {
 		n := bytes.IndexByte(p[at:], '\n')
 		line := p[at : at+n-1]
@@ -162,11 +166,13 @@ func (v *validator) rawHeader(p []byte, m *Message) []byte {
 
 // rawFields are the header fields of a raw message seen so far.
 type rawFields struct {
-	v    *validator
-	m    *Message
-	from bool
-	wide bool      // an octet that is not ASCII was reported
-	seen [128]bool // by the number in once
+	v      *validator
+	m      *Message
+	b      *Mail
+	from   bool
+	wide   bool      // an octet that is not ASCII was reported
+	seen   [128]bool // by the number in once
+	tagged bool      // the last field has tags
 }
 
 // ascii reports, once, a header that is not ASCII: only SMTPUTF8, which SES
@@ -191,6 +197,9 @@ func (r *rawFields) field(line []byte, at int) bool {
 		if at == 0 {
 			r.v.add("Raw", "", seserrors.IllegalHeader, "its first line begins with white space: it must begin with a header field")
 		}
+		if r.tagged {
+			r.v.ownTags = append(r.v.ownTags, line...)
+		}
 		return at > 0
 	}
 	i := bytes.IndexByte(line, ':')
@@ -208,7 +217,25 @@ func (r *rawFields) field(line []byte, at int) bool {
 		name[j] = c
 	}
 	r.check(name)
+	if r.tagged = string(name) == tagsHeader; r.tagged {
+		r.v.ownTags = append(append(r.v.ownTags, ','), line[i+1:]...)
+	}
 	return true
+}
+
+// ownTags sets the tags of the message's own header in b: over the API they must
+// be parameters, which would replace the header.
+func (r *rawFields) ownTags() {
+	for s := range strings.SplitSeq(string(r.v.ownTags[1:]), ",") {
+		var t Tag
+		t.Name, t.Value, _ = strings.Cut(strings.Trim(s, " \t"), "=")
+		var one validator
+		if one.tag("", r.b.tags, t); len(one.problems) > 0 {
+			r.v.add("Raw", s, seserrors.InvalidTag, "its header "+tagsHeader+" must be NAME=VALUE, NAME=VALUE: "+one.problems[0].Err.Error())
+		}
+		r.b.tags = append(r.b.tags, t)
+	}
+	r.b.ownTags = len(r.b.tags)
 }
 
 func (r *rawFields) check(name []byte) {
@@ -226,6 +253,9 @@ func (r *rawFields) check(name []byte) {
 		r.v.add(field, string(name), seserrors.IllegalHeader,
 			"this header would show every recipient who the hidden ones are: take it out and set Bcc")
 	}
+	if r.m.List != nil && unsubscribes(string(name)) {
+		r.v.add(field, string(name), seserrors.IllegalHeader, overwritten)
+	}
 	if f := sesHeaders[string(name)]; f != "" && isSet(r.m, f) {
 		r.v.add(field, string(name), seserrors.IllegalHeader, "this header and the field "+f+" say the same: use one of them")
 	}
@@ -233,19 +263,10 @@ func (r *rawFields) check(name []byte) {
 
 // isSet reports whether a field of m that SES reads is set.
 func isSet(m *Message, field string) bool {
-	switch field {
-	case "ConfigurationSet":
-		return m.ConfigurationSet != ""
-	case "Tags":
-		return len(m.Tags) > 0
-	case "FromARN":
-		return m.FromARN != ""
-	case "ReturnPathARN":
-		return m.ReturnPathARN != ""
-	case "List":
-		return m.List != nil
-	}
-	return m.Tenant != ""
+	return map[string]bool{
+		"ConfigurationSet": m.ConfigurationSet != "", "Tags": len(m.Tags) > 0, "FromARN": m.FromARN != "",
+		"ReturnPathARN": m.ReturnPathARN != "", "List": m.List != nil, "Tenant": m.Tenant != "",
+	}[field]
 }
 
 // finish reports what is missing in a header of n octets.
@@ -255,5 +276,8 @@ func (r *rawFields) finish(n int) {
 		r.v.add("Raw", "", seserrors.IllegalHeader, "it begins with an empty line: it must begin with its header")
 	case n > 0 && !r.from:
 		r.v.add("Raw", "", seserrors.IllegalHeader, "it has no From header")
+	}
+	if len(r.v.ownTags) > 0 && len(r.v.problems) == 0 {
+		r.ownTags()
 	}
 }

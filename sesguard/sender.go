@@ -49,15 +49,3 @@ type TransportFunc func(ctx context.Context, m *Mail) (*Receipt, error)
 
 // Attempt calls f(ctx, m).
 func (f TransportFunc) Attempt(ctx context.Context, m *Mail) (*Receipt, error) { return f(ctx, m) }
-
-// A Receipt says that SES has accepted a message. It does not say that the
-// message was delivered: bounces and complaints arrive through SES's event
-// publishing, under the same MessageID.
-type Receipt struct {
-	MessageID      string // SES's id of the message, the same kind over SMTP and the API. Empty if an SMTP server gave none
-	Transport      string // "smtp" or "api"
-	Region         string // of SES; empty if it is not known
-	TrackID        string // the mail's own id, if it was sent as a tag: see Options.TrackTag
-	Attempts       int    // how often the message was handed to the transport; 1 for a transport used alone
-	MaybeDuplicate bool   // an earlier attempt may have been accepted too; only with retry.Policy.AllowDuplicates
-}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard/internal/names"
@@ -19,8 +20,8 @@ const (
 )
 
 // A ValidationError lists everything that is wrong with a Message: the
-// addresses first, then what SES reads, then the content. It comes inside a *seserrors.Error of Class Invalid,
-// whose Reason is that of the first problem:
+// addresses first, then what SES reads, then the content. It comes inside a
+// *seserrors.Error of Class Invalid, whose Reason is that of the first problem:
 //
 //	var invalid *sesguard.ValidationError
 //	if errors.As(err, &invalid) {
@@ -38,7 +39,8 @@ type Problem struct {
 	Err    error            // what is wrong and how to put it right; an *AddressError for an address
 }
 
-// Error names every field and what is wrong with it, up to ten of them.
+// Error names every field and what is wrong with it, up to ten of them. It holds
+// no recipient and nothing of the content: those stand in Value.
 func (e *ValidationError) Error() string {
 	const most = 10
 	var b strings.Builder
@@ -55,10 +57,13 @@ func (e *ValidationError) Error() string {
 	return b.String()
 }
 
-// String is the field and what is wrong with it.
+// String is the field and what is wrong with it; the Value too where it is
+// neither an address nor content.
 func (p Problem) String() string {
-	var bad *AddressError
-	if p.Value == "" || errors.As(p.Err, &bad) {
+	if bad, ok := errors.AsType[*AddressError](p.Err); ok {
+		return fmt.Sprintf("%s: %s (at octet %d)", p.Field, bad.Reason, bad.Offset)
+	}
+	if p.Value == "" || p.Field == "Subject" || p.Field == "Raw" || strings.HasPrefix(p.Field, "Headers") && strings.HasSuffix(p.Field, ".Value") {
 		return p.Field + ": " + p.Err.Error()
 	}
 	return p.Field + " " + strconv.Quote(p.Value) + ": " + p.Err.Error()
@@ -88,7 +93,53 @@ func (e *ValidationError) Is(target error) bool {
 }
 
 // A validator collects problems.
-type validator struct{ problems []Problem }
+type validator struct {
+	problems []Problem
+	parser   addressParser
+	ownTags  []byte // the value of Raw's own header of tags, behind a comma
+}
+
+// A plan is what was read of the content of a Message, for the writing.
+type plan struct {
+	fields       []field
+	alternatives []string // their media types
+	attachments  []string
+}
+
+// message checks all of m but Raw, and sets the envelope of b and what SES reads.
+// The heading is in all, if it has room for it.
+func (v *validator) message(m *Message, b *Mail, all []mailbox) (h heading, p plan) {
+	if m == nil {
+		v.add("Message", "", seserrors.InvalidParameter, "there is no message")
+		return h, p
+	}
+	h = v.envelope(m, b, all)
+	v.sesFields(m, b)
+	if m.Raw != nil {
+		v.rawAlone(m)
+		return h, p
+	}
+	v.line("Subject", m.Subject)
+	if !utf8.ValidString(m.Text) {
+		v.add("Text", "", seserrors.InvalidParameter, "it is not valid UTF-8")
+	}
+	if !utf8.ValidString(m.HTML) {
+		v.add("HTML", "", seserrors.InvalidParameter, "it is not valid UTF-8")
+	}
+	if y := m.Date.Year(); !m.Date.IsZero() && (y < 1900 || y > 9999) {
+		v.add("Date", m.Date.String(), seserrors.IllegalHeader, "the year must be from 1900 to 9999 (RFC 5322 §3.3)")
+	}
+	p.fields = v.headers(m)
+	p.alternatives, p.attachments = v.parts(m)
+	n := len(m.Text) + len(m.HTML)
+	for _, a := range m.Alternatives {
+		n += len(a.Content)
+	}
+	if n > maxMessage {
+		v.add("Message", "", seserrors.MessageTooLong, "the text is longer than 40 MB")
+	}
+	return h, p
+}
 
 func (v *validator) add(field, value string, r seserrors.Reason, text string) {
 	v.problems = append(v.problems, Problem{field, brief(value), r, errors.New(text)})
@@ -129,7 +180,7 @@ func item(field string, i int) string { return field + "[" + strconv.Itoa(i) + "
 type mailbox struct{ name, addr string }
 
 func (v *validator) mailbox(field, s string) mailbox {
-	a, addr, err := parseMailbox(s)
+	a, addr, err := v.parser.mailbox(s)
 	if err != nil {
 		v.addAddress(field, err)
 	}
@@ -138,7 +189,7 @@ func (v *validator) mailbox(field, s string) mailbox {
 
 func (v *validator) mailboxes(dst []mailbox, field string, list []string) []mailbox {
 	for i, s := range list {
-		a, addr, err := parseMailbox(s)
+		a, addr, err := v.parser.mailbox(s)
 		if err != nil {
 			v.addAddress(item(field, i), err)
 		}
@@ -220,7 +271,7 @@ func (v *validator) sesFields(m *Message, b *Mail) {
 	v.arn("FromARN", m.FromARN)
 	v.arn("ReturnPathARN", m.ReturnPathARN)
 	for i, t := range m.Tags {
-		v.tag(m.Tags[:i], t, i)
+		v.tag(item("Tags", i), m.Tags[:i], t)
 	}
 	if m.List != nil {
 		if m.List.ContactList == "" {
@@ -231,22 +282,24 @@ func (v *validator) sesFields(m *Message, b *Mail) {
 	}
 	b.configurationSet, b.tenant = m.ConfigurationSet, m.Tenant
 	b.fromARN, b.returnPathARN = m.FromARN, m.ReturnPathARN
-	b.tags, b.list = m.Tags, m.List
+	b.tags = slices.Clone(m.Tags)
+	if m.List != nil {
+		l := *m.List
+		b.list = &l
+	}
 }
 
-func (v *validator) tag(earlier []Tag, t Tag, i int) {
+// tag checks a tag that follows earlier ones.
+func (v *validator) tag(field string, earlier []Tag, t Tag) {
 	const forName, forValue = "1 to 255 ASCII letters, digits, _ and - are allowed", "1 to 255 ASCII letters, digits, _, -, . and @ are allowed"
 	if !names.Tag(t.Name) {
-		v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, forName)
+		v.add(field+".Name", t.Name, seserrors.InvalidTag, forName)
 	}
 	if !names.TagValue(t.Value) {
-		v.add(item("Tags", i)+".Value", t.Value, seserrors.InvalidTag, forValue)
+		v.add(field+".Value", t.Value, seserrors.InvalidTag, forValue)
 	}
-	for _, e := range earlier {
-		if e.Name == t.Name {
-			v.add(item("Tags", i)+".Name", t.Name, seserrors.InvalidTag, "this tag stands there twice")
-			return
-		}
+	if slices.ContainsFunc(earlier, func(e Tag) bool { return e.Name == t.Name }) {
+		v.add(field+".Name", t.Name, seserrors.InvalidTag, "this tag stands there twice")
 	}
 }
 

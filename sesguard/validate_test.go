@@ -35,7 +35,7 @@ func addrs(n int) []string {
 // problems prepares m and returns what is wrong with it.
 func problems(t *testing.T, m *Message) []Problem {
 	t.Helper()
-	_, err := prepare(m, time.Now())
+	_, err := Build(m)
 	if err == nil {
 		return nil
 	}
@@ -216,7 +216,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	_, err := prepare(m, time.Now())
+	_, err := Build(m)
 	e, _ := errors.AsType[*seserrors.Error](err)
 	if got := fmt.Sprint(e.Recipients); got != "[ü@b.c x y@b.c]" {
 		t.Errorf("Recipients = %s", got)
@@ -271,17 +271,17 @@ func TestTheEnvelopeHoldsEachRecipientOnce(t *testing.T) {
 	m.To = []string{"A <a@example.com>", "a@EXAMPLE.com", "A@example.com", "u@bücher.example"}
 	m.Cc = []string{"u@xn--bcher-kva.example", "cc@example.com", "a@example.com"}
 	m.Bcc = []string{"CC@example.com", "cc@Example.com", `"x..y"@example.com`}
-	b, err := prepare(m, time.Now())
+	b, err := Build(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, pair := range map[string][2]string{
 		"from":       {b.from, "bounces@example.com"},
-		"fromHeader": {b.fromHeader, "j@xn--bcher-kva.example"},
-		"to":         {fmt.Sprint(b.to), `[a@example.com A@example.com u@xn--bcher-kva.example cc@example.com CC@example.com "x..y"@example.com]`},
-		"toList":     {fmt.Sprint(b.toList), "[a@example.com A@example.com u@xn--bcher-kva.example]"},
-		"ccList":     {fmt.Sprint(b.ccList), "[cc@example.com]"},
-		"bccList":    {fmt.Sprint(b.bccList), `[CC@example.com "x..y"@example.com]`},
+		"fromHeader": {b.author, "j@xn--bcher-kva.example"},
+		"to":         {fmt.Sprint(b.recipients), `[a@example.com A@example.com u@xn--bcher-kva.example cc@example.com CC@example.com "x..y"@example.com]`},
+		"toList":     {fmt.Sprint(b.to), "[a@example.com A@example.com u@xn--bcher-kva.example]"},
+		"ccList":     {fmt.Sprint(b.cc), "[cc@example.com]"},
+		"bccList":    {fmt.Sprint(b.bcc), `[CC@example.com "x..y"@example.com]`},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s = %s, want %s", name, pair[0], pair[1])
@@ -349,11 +349,11 @@ func TestRaw(t *testing.T) {
 				}
 				return
 			}
-			b, err := prepare(m, time.Now())
+			b, err := Build(m)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, _ := b.bytes(); string(got) != tt.want {
+			if got, _ := octets(b); string(got) != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -372,7 +372,7 @@ func TestRawSources(t *testing.T) {
 			io.WriteString(w, "From: a@b.c\r\n\r\nhalf")
 			return 0, io.ErrUnexpectedEOF
 		})
-		_, err := prepare(&m, time.Now())
+		_, err := Build(&m)
 		e, ok := errors.AsType[*seserrors.Error](err)
 		if !ok || e.Class != seserrors.Invalid || e.Reason != seserrors.ContentUnreadable || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("got %#v", err)
@@ -386,7 +386,7 @@ func TestRawSources(t *testing.T) {
 				t.Errorf("recovered %v", p)
 			}
 		}()
-		prepare(&m, time.Now())
+		Build(&m)
 		t.Error("no panic")
 	})
 	t.Run("a write after the end is refused", func(t *testing.T) {
@@ -397,14 +397,14 @@ func TestRawSources(t *testing.T) {
 			io.WriteString(w, "From: a@b.c\r\n\r\n")
 			return 0, nil
 		})
-		b, err := prepare(&m, time.Now())
+		b, err := Build(&m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n, err := late.Write([]byte("x")); n != 0 || err == nil {
 			t.Errorf("late write: %d, %v", n, err)
 		}
-		if got, _ := b.bytes(); string(got) != "From: a@b.c\r\n\r\n" {
+		if got, _ := octets(b); string(got) != "From: a@b.c\r\n\r\n" {
 			t.Errorf("got %q", got)
 		}
 	})
@@ -450,11 +450,11 @@ func TestWhatIsAddedToARawMessageIsNotWrittenBehindTheCallers(t *testing.T) {
 		mine := []byte(msg[:cut] + behind)
 		for _, raw := range []io.WriterTo{bytes.NewReader(mine[:cut]), bytes.NewBuffer(mine[:cut])} {
 			m := &Message{From: "a@b.c", To: []string{"d@e.f"}, Raw: raw}
-			b, err := prepare(m, time.Now())
+			b, err := Build(m)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, _ := b.bytes(); !bytes.HasSuffix(got, []byte("\r\n")) || string(mine) != msg[:cut]+behind {
+			if got, _ := octets(b); !bytes.HasSuffix(got, []byte("\r\n")) || string(mine) != msg[:cut]+behind {
 				t.Errorf("%T: sent %q, and what is the caller's is %q", raw, got, mine)
 			}
 		}
@@ -465,25 +465,25 @@ type hugeLen struct{ *strings.Reader }
 
 func (hugeLen) Len() int { return math.MaxInt }
 
-func TestABuiltMessageIsARawThatIsNotBuiltAgain(t *testing.T) {
+func TestAMailCanBeTheRawOfAnotherMessage(t *testing.T) {
 	m := plain()
 	m.ReplyTo = []string{"r@example.com"}
 	m.Attachments = []Attachment{{Name: "a.txt", Content: []byte("x")}}
-	first, err := prepare(m, time.Now())
+	first, err := Build(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	again := &Message{From: m.From, To: []string{"other@example.com"}, Tags: []Tag{{"a", "b"}}, Raw: first}
-	b, err := prepare(again, time.Now())
+	b, err := Build(again)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, _ := first.bytes()
-	if got, _ := b.bytes(); !bytes.Equal(got, want) || &b.fixed[0] != &first.fixed[0] {
-		t.Errorf("it was built again: %q", got)
+	want, _ := octets(first)
+	if got, _ := octets(b); !bytes.Equal(got, want) {
+		t.Errorf("it is another mail: %q", got)
 	}
-	if b.to[0] != "other@example.com" || !strings.Contains(string(b.sesHeader), "X-SES-MESSAGE-TAGS: a=b\r\n") {
-		t.Errorf("the envelope is not that of the new message: %v %s", b.to, b.sesHeader)
+	if b.recipients[0] != "other@example.com" || !strings.Contains(string(b.sesLines()), "X-SES-MESSAGE-TAGS: a=b\r\n") {
+		t.Errorf("the envelope is not that of the new message: %v %s", b.recipients, b.sesLines())
 	}
 }
 
@@ -495,14 +495,14 @@ func FuzzRaw(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		b, err := prepare(&Message{From: "a@b.c", To: []string{"d@e.f"}, Raw: strings.NewReader(s)}, time.Now())
+		b, err := Build(&Message{From: "a@b.c", To: []string{"d@e.f"}, Raw: strings.NewReader(s)})
 		if err != nil {
 			if _, ok := errors.AsType[*ValidationError](err); !ok {
 				t.Errorf("%q: %v", s, err)
 			}
 			return
 		}
-		data, _ := b.bytes()
+		data, _ := octets(b)
 		checkLines(t, data)
 		unbroken := strings.NewReplacer("\r", "", "\n", "")
 		if unbroken.Replace(string(data)) != unbroken.Replace(s) {
