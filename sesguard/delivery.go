@@ -58,7 +58,10 @@ func (d *delivery) run(ctx context.Context) (*Receipt, error) {
 	}
 	defer d.sends.leave(d)
 	policy := d.policy
-	policy.OnAttempt = d.report
+	policy.OnAttempt = nil
+	if d.log != nil || d.hooks.AttemptDone != nil || d.hooks.Waited != nil {
+		policy.OnAttempt = d.report
+	}
 	d.start = time.Now()
 	err := retry.Do(d.waits, policy, func(ctx context.Context) error {
 		d.last = d.round(ctx)
