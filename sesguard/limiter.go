@@ -98,14 +98,14 @@ func throttled(message string, cause error) *seserrors.Error {
 // Limited returns a Transport that asks l before each attempt of t: a limiter
 // for one of several transports, such as that of a region, beside the
 // Options.Limiter of all. A [Guard.Shutdown] ends its waits too.
-func Limited(t Transport, l Limiter) Transport { return limited{t, l} }
+func Limited(t Transport, l Limiter) Transport { return limitedTransport{t, l} }
 
-type limited struct {
+type limitedTransport struct {
 	transport Transport
 	limiter   Limiter
 }
 
-func (t limited) Attempt(ctx context.Context, m *Mail) (r *Receipt, err error) {
+func (t limitedTransport) Attempt(ctx context.Context, m *Mail) (r *Receipt, err error) {
 	n := len(m.recipients)
 	if err := t.wait(ctx, n); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (t limited) Attempt(ctx context.Context, m *Mail) (r *Receipt, err error) {
 	return r, nil
 }
 
-func (t limited) wait(ctx context.Context, n int) error {
+func (t limitedTransport) wait(ctx context.Context, n int) error {
 	if d, ok := ctx.Value(infoKey{}).(*delivery); ok {
 		waits, end := context.WithCancelCause(ctx)
 		defer end(nil)

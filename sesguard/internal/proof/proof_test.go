@@ -725,6 +725,8 @@ func sdkRetries(w *world) sesguard.Transport {
 		if _, err := m.WriteTo(&b); err != nil {
 			return nil, err
 		}
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // it has no limit of its own
+		defer cancel()
 		out, err := w.client.SendEmail(ctx, rawInput(m.To(), b.Bytes()))
 		if err != nil {
 			return nil, err
