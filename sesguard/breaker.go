@@ -1,7 +1,7 @@
 package sesguard
 
 import (
-	stderrors "errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,96 +17,166 @@ const (
 )
 
 // A breaker stops a guard's senders after a refusal that every mail of the
-// account would draw: wrong credentials, a paused or suspended account, no
-// subscription. While it is open one send is let through now and then to probe
-// the account; the others are refused at once, for the same reason. The zero
-// value is closed.
+// account would draw: a paused or suspended account, no subscription, or
+// credentials that were refused twice in a row. While it is open one send is
+// let through now and then to probe the account; the others are refused at
+// once, for the same reason. The zero value is closed.
 type breaker struct {
 	mu       sync.Mutex
 	refusal  *seserrors.Error // what the account answered; nil: closed
+	since    time.Time        // when it opened
 	cooldown time.Duration
-	probeAt  time.Time
-	probing  bool
+	probeAt  time.Time // when the next send may probe
+	last     claim     // the last one made
+	inARow   int       // refusals of the credentials
+}
+
+// A claim is the right to probe. It ends when the next one is made, so that a
+// probe that hangs holds nobody up. Zero is none.
+type claim int
+
+// A change is the breaker's opening or closing, and the refusal that it was for.
+// The zero value is none.
+type change struct {
+	open bool
+	why  *seserrors.Error
 }
 
 // check refuses what admit would refuse, without claiming the probe.
 func (b *breaker) check() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.refuse()
+	if e := b.refuse(); e != nil {
+		return e
+	}
+	return nil
 }
 
 // refuse is the error for a send that may not be tried now, nil if it may.
-func (b *breaker) refuse() error {
-	if b.refusal == nil || !b.probing && !time.Now().Before(b.probeAt) {
+func (b *breaker) refuse() *seserrors.Error {
+	if b.refusal == nil || !time.Now().Before(b.probeAt) {
 		return nil
 	}
-	e := *b.refusal
-	e.Op, e.Recipients, e.Err = opBreaker, nil, b.refusal
-	return &e
+	return b.refusal
 }
 
-// admit lets an attempt through, or refuses it with the account's refusal.
-// probe says that the attempt is the one that finds out whether the refusal
-// still holds; its outcome must be given to observe.
-func (b *breaker) admit() (probe bool, err error) {
+// admit lets an attempt through, or refuses it with the account's refusal. What
+// it returns must be given to observe or release.
+func (b *breaker) admit() (claim, *seserrors.Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.refuse(); err != nil {
-		return false, err
+	if e := b.refuse(); e != nil || b.refusal == nil {
+		return 0, e
 	}
-	b.probing = b.refusal != nil
-	return b.probing, nil
+	b.last++
+	b.probeAt = time.Now().Add(b.cooldown)
+	return b.last, nil
 }
 
-// observe learns from an attempt's outcome. While the breaker is open only the
-// probe counts: what was already under way says nothing about now.
-func (b *breaker) observe(probe bool, err error) {
+// release gives up a claim that was not used: the next send probes.
+func (b *breaker) release(c claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	refusal := accountRefusal(err)
+	if b.holds(c) {
+		b.probeAt = time.Now()
+	}
+}
+
+// holds reports whether c is the claim in force.
+func (b *breaker) holds(c claim) bool { return b.refusal != nil && c != 0 && c == b.last }
+
+// observe learns how an attempt ended; nil is acceptance. Any acceptance closes
+// the breaker. Of the failures, while it is open, only the probe's count: what
+// was under way before says nothing about now.
+func (b *breaker) observe(c claim, e *seserrors.Error) change {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	refused := b.refusedAccount(e)
 	switch {
-	case probe && refusal != nil:
-		b.probing, b.refusal = false, refusal
-		b.cooldown = min(2*b.cooldown, maxCooldown)
-		b.probeAt = time.Now().Add(b.cooldown)
-	case probe && inconclusive(err):
-		b.probing = false // the next send probes
-	case probe:
-		b.probing, b.refusal = false, nil
-	case refusal != nil && b.refusal == nil:
-		b.refusal, b.cooldown = refusal, minCooldown
-		b.probeAt = time.Now().Add(minCooldown)
+	case e == nil:
+		return b.close()
+	case b.refusal == nil && refused:
+		return b.open(e)
+	case !b.holds(c):
+	case refused:
+		b.remember(e, min(2*b.cooldown, maxCooldown))
+	case inconclusive(e):
+		b.probeAt = time.Now() // the next send probes
+	default:
+		return b.close()
 	}
+	return change{}
 }
 
-// accountRefusal returns the *seserrors.Error in err if it says that no mail
-// of this account can be sent until a person acts. A wrong clock is not among
-// them: the SDK corrects it for the next attempt.
-func accountRefusal(err error) *seserrors.Error {
-	if err == nil {
-		return nil
-	}
-	e, ok := stderrors.AsType[*seserrors.Error](err)
-	if !ok || !seserrors.IsFatal(err) || e.Reason.Scope() != seserrors.ScopeAccount || e.Reason == seserrors.ClockSkew {
-		return nil
-	}
-	return e
+func (b *breaker) open(e *seserrors.Error) change {
+	b.since = time.Now()
+	b.remember(e, minCooldown)
+	b.last++ // no claim of an earlier time counts
+	return change{open: true, why: b.refusal}
 }
 
-// inconclusive reports whether err tells nothing about the account: SES was
-// not reached, did not answer, or looked no further than the clock.
-func inconclusive(err error) bool {
-	if err == nil {
+func (b *breaker) close() change {
+	why := b.refusal
+	b.refusal, b.since = nil, time.Time{}
+	return change{why: why}
+}
+
+// remember keeps what is the account's of e, and nothing of the mail that met it.
+func (b *breaker) remember(e *seserrors.Error, cooldown time.Duration) {
+	own := *e
+	own.Op, own.Recipients, own.Identities, own.TrackID, own.Err = opBreaker, nil, nil, "", nil
+	b.refusal, b.cooldown, b.probeAt = &own, cooldown, time.Now().Add(cooldown)
+}
+
+// state is what Stats shows.
+func (b *breaker) state() (since time.Time, why *seserrors.Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.since, b.refusal
+}
+
+// refusedAccount reports whether e says that no mail of this account can be
+// sent until a person acts. Credentials must be refused twice in a row: the
+// first time they may just have been replaced or have run out.
+func (b *breaker) refusedAccount(e *seserrors.Error) bool {
+	if e != nil && inconclusive(e) {
 		return false
 	}
-	e := seserrors.Classify(err)
-	if e.Reason == seserrors.ClockSkew {
+	if e == nil || !aboutCredentials(e.Reason) {
+		b.inARow = 0
+		return e != nil && seserrors.IsFatal(e) && e.Reason.Scope() == seserrors.ScopeAccount
+	}
+	b.inARow++
+	return seserrors.IsFatal(e) && (b.inARow > 1 || b.refusal != nil)
+}
+
+func aboutCredentials(r seserrors.Reason) bool {
+	switch r {
+	case seserrors.AuthRequired, seserrors.CredentialsInvalid, seserrors.CredentialsExpired, seserrors.CredentialsUnavailable:
 		return true
 	}
+	return false
+}
+
+// inconclusive reports whether e tells nothing about the account: SES was not
+// reached, did not answer, or looked no further than the clock. Set-up over
+// SMTP is smtpclient's affair: it remembers a refused sign-in itself, for all
+// who wait and until the credentials change.
+func inconclusive(e *seserrors.Error) bool {
 	switch e.Class {
 	case seserrors.Canceled, seserrors.Unavailable, seserrors.Invalid, seserrors.Unknown:
 		return true
 	}
-	return seserrors.MaybeAccepted(err)
+	return e.MaybeAccepted || e.Reason == seserrors.ClockSkew || e.Reason.Scope() == seserrors.ScopeConnection || isSMTPSetup(e.Op)
+}
+
+// isSMTPSetup reports whether op is a step of SMTP outside of a transaction:
+// only the commands of a transaction are about a mail.
+func isSMTPSetup(op string) bool {
+	step, smtp := strings.CutPrefix(op, "smtp ")
+	switch step {
+	case "MAIL", "RCPT", "DATA", "end of data":
+		return false
+	}
+	return smtp
 }

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +37,7 @@ type script struct {
 	calls int
 }
 
-func (s *script) Send(context.Context, *Message) (*Receipt, error) {
+func (s *script) Attempt(context.Context, *Mail) (*Receipt, error) {
 	s.calls++
 	if s.calls <= len(s.errs) {
 		if err := s.errs[s.calls-1]; err != nil {
@@ -42,7 +47,7 @@ func (s *script) Send(context.Context, *Message) (*Receipt, error) {
 	return &Receipt{MessageID: "id", Transport: "test", Attempts: 1}, nil
 }
 
-func lost() error {
+func lost() *seserrors.Error {
 	return &seserrors.Error{Class: seserrors.Unavailable, Reason: seserrors.ResponseLost, MaybeAccepted: true}
 }
 
@@ -85,13 +90,13 @@ func TestDoubtIsSticky(t *testing.T) {
 }
 
 func TestSendNeverRetriesWhatNeedsAPerson(t *testing.T) {
-	s := &script{errs: []error{seserrors.FromSMTP("smtp AUTH", 535, "Authentication Credentials Invalid")}}
+	s := &script{errs: []error{seserrors.FromSMTP("smtp MAIL", 554, "Sending suspended for this account")}}
 	c := New(s, Options{})
-	if _, err := c.Send(t.Context(), letter()); !errors.Is(err, seserrors.CredentialsInvalid) || s.calls != 1 {
-		t.Fatalf("%v after %d attempts", err, s.calls)
-	}
-	if _, err := c.Send(t.Context(), letter()); !errors.Is(err, seserrors.CredentialsInvalid) || s.calls != 1 {
-		t.Errorf("the next send: %v, %d attempts in all; want the same reason without an attempt", err, s.calls)
+	for range 2 {
+		_, err := c.Send(t.Context(), letter())
+		if seserrors.Classify(err).Reason.Scope() != seserrors.ScopeAccount || !seserrors.IsFatal(err) || s.calls != 1 {
+			t.Fatalf("%v after %d attempts in all; want the account's refusal after one", err, s.calls)
+		}
 	}
 }
 
@@ -101,8 +106,8 @@ type limiter struct {
 	observe func(n int, err error)
 }
 
-func (l limiter) WaitN(ctx context.Context, n int) error { return l.wait(ctx, n) }
-func (l limiter) Observe(n int, err error)               { l.observe(n, err) }
+func (l limiter) WaitN(ctx context.Context, n int) error      { return l.wait(ctx, n) }
+func (l limiter) Observe(_ context.Context, n int, err error) { l.observe(n, err) }
 
 func TestTheLimiterIsAskedBeforeAndToldAfterEachAttempt(t *testing.T) {
 	var log []string
@@ -110,7 +115,7 @@ func TestTheLimiterIsAskedBeforeAndToldAfterEachAttempt(t *testing.T) {
 		wait:    func(_ context.Context, n int) error { log = append(log, "wait"); return nil },
 		observe: func(n int, err error) { log = append(log, fmt.Sprint("observe ", err == nil)) },
 	}
-	transport := SenderFunc(func(context.Context, *Message) (*Receipt, error) {
+	transport := TransportFunc(func(context.Context, *Mail) (*Receipt, error) {
 		log = append(log, "attempt")
 		if len(log) < 4 {
 			return nil, seserrors.Classify(seserrors.SendRateExceeded)
@@ -150,8 +155,8 @@ func TestALimitersRefusalIsNeverInDoubt(t *testing.T) {
 
 func TestALimiterThatComesTooLateIsThrottledWithTheTimeToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLimiter(1)
-		l.reserve(time.Now(), 31) // what others have booked: 30 s
+		l := NewRateLimiter(1)
+		l.WaitN(t.Context(), 32) // what is owed: 32 s
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		start := time.Now()
@@ -169,7 +174,7 @@ func TestAContextThatEndsInTheLimiterIsCanceledWithItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("shutting down")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		l := NewLimiter(0.001)
+		l := NewRateLimiter(0.001)
 		l.WaitN(ctx, 1)
 		time.AfterFunc(time.Second, func() { cancel(cause) })
 		_, err := New(&script{}, Options{Limiter: l}).Send(ctx, letter())
@@ -179,40 +184,133 @@ func TestAContextThatEndsInTheLimiterIsCanceledWithItsCause(t *testing.T) {
 	})
 }
 
-func TestATransportsForeignErrorIsClassified(t *testing.T) {
-	_, err := New(&script{errs: []error{errors.New("boom")}}, Options{}).Send(t.Context(), letter())
-	var e *seserrors.Error
-	if !errors.As(err, &e) {
-		t.Errorf("%v holds no *seserrors.Error", err)
+// Only a transport knows whether it sent. Neither type nor words of an error
+// without a *seserrors.Error are believed: they may be those of a middleware's
+// database, after SES has accepted the mail.
+func TestATransportsErrorWithoutAVerdictLeavesTheMailInDoubt(t *testing.T) {
+	dial := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	accepted := &Receipt{MessageID: "id"}
+	for _, tc := range []struct {
+		name    string
+		receipt *Receipt
+		err     error
+	}{
+		{"a text", nil, errors.New("boom")},
+		{"a failed dial", nil, fmt.Errorf("store the receipt: %w", dial)},
+		{"the text of a failed dial", nil, errors.New("dial tcp 10.0.0.1:5432: connect: connection refused")},
+		{"the text of a refusal", nil, errors.New("454 Throttling failure: Maximum sending rate exceeded.")},
+		{"a refusal of another server", nil, &textproto.Error{Code: 550, Msg: "no such user"}},
+		{"an unknown name", nil, &net.DNSError{Err: "no such host", Name: "db", IsNotFound: true}},
+		{"the end of a context", nil, context.Canceled},
+		{"a bare class", nil, seserrors.Unavailable},
+		{"a bare class beside an I/O error", nil, fmt.Errorf("my transport: %w: %w", seserrors.Unavailable, io.ErrUnexpectedEOF)},
+		{"a bare reason", nil, fmt.Errorf("my transport: %w", seserrors.SendRateExceeded)},
+		{"a nil *Error", nil, (*seserrors.Error)(nil)},
+		{"a verdict beside a receipt", accepted, &seserrors.Error{Class: seserrors.Unavailable}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			calls := 0
+			transport := TransportFunc(func(context.Context, *Mail) (*Receipt, error) { calls++; return tc.receipt, tc.err })
+			for name, transport := range map[string]Transport{"alone": transport, "limited": Limited(transport, NewRateLimiter(1e9))} {
+				calls = 0
+				_, err := New(transport, Options{Retry: retryPolicy(5, false)}).Send(t.Context(), letter())
+				var e *seserrors.Error
+				if !seserrors.MaybeAccepted(err) || seserrors.IsRetryable(err) || seserrors.IsFatal(err) || !errors.As(err, &e) || calls != 1 {
+					t.Errorf("%s: got %v after %d attempts, want doubt after one", name, err, calls)
+				}
+				if tc.name != "a nil *Error" && !errors.Is(err, tc.err) {
+					t.Errorf("%s: %v does not hold the transport's error", name, err)
+				}
+			}
+		})
 	}
 }
 
-func TestAPanickingTransportDoesNotBlockTheBreaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		c := New(SenderFunc(func(context.Context, *Message) (*Receipt, error) {
-			if calls++; calls == 2 {
-				panic("bug")
-			}
-			if calls == 1 {
-				return nil, seserrors.Classify(seserrors.SendingPaused)
-			}
-			return &Receipt{}, nil
-		}), Options{})
-		c.Send(t.Context(), letter())
-		time.Sleep(minCooldown)
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("the panic did not propagate")
-				}
-			}()
-			c.Send(t.Context(), letter())
-		}()
-		if _, err := c.Send(t.Context(), letter()); err != nil {
-			t.Errorf("after the panic of a probe: %v", err)
+func TestATransportThatKnowsThatNothingWasSentIsBelieved(t *testing.T) {
+	s := &script{errs: []error{fmt.Errorf("middleware: %w", &seserrors.Error{Class: seserrors.Unavailable, Err: io.ErrUnexpectedEOF})}}
+	r, err := New(s, Options{Retry: retryPolicy(5, false)}).Send(t.Context(), letter())
+	if err != nil || r.Attempts != 2 || r.MaybeDuplicate {
+		t.Errorf("got %+v, %v; want acceptance at the second attempt, without doubt", r, err)
+	}
+}
+
+func TestNoReceiptAndNoErrorIsAcceptanceWithoutAnID(t *testing.T) {
+	r, err := New(TransportFunc(func(context.Context, *Mail) (*Receipt, error) { return nil, nil }), Options{}).Send(t.Context(), letter())
+	if err != nil || r == nil || r.MessageID != "" || r.Attempts != 1 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// Whatever user code does, nothing stays claimed or counted: not the breaker's
+// probe, not the attempt, not the send.
+func TestUserCodeThatPanicsOrExitsLeavesNothingBehind(t *testing.T) {
+	ways := map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit}
+	for _, place := range []string{"transport", "SendStart", "AttemptStart", "AttemptDone", "Waited", "Breaker", "SendDone", "WaitN", "Observe"} {
+		for name, way := range ways {
+			t.Run(place+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					broken := ""
+					at := func(here string) {
+						if here == broken {
+							broken = ""
+							way()
+						}
+					}
+					refuses := true
+					var observed, waited int
+					c := New(TransportFunc(func(context.Context, *Mail) (*Receipt, error) {
+						at("transport")
+						if refuses {
+							return nil, paused()
+						}
+						return nil, nil
+					}), Options{
+						Limiter: limiter{
+							wait:    func(context.Context, int) error { at("WaitN"); waited++; return nil },
+							observe: func(int, error) { observed++; at("Observe") },
+						},
+						Hooks: Hooks{
+							SendStart:    func(ctx context.Context, _ Info) context.Context { at("SendStart"); return ctx },
+							AttemptStart: func(ctx context.Context, _ int) context.Context { at("AttemptStart"); return ctx },
+							AttemptDone:  func(context.Context, Attempt) { at("AttemptDone") },
+							Waited:       func(context.Context, string, time.Duration) { at("Waited") },
+							Breaker:      func(bool, *seserrors.Error) { at("Breaker") },
+							SendDone:     func(context.Context, *Receipt, error) { at("SendDone") },
+						},
+					})
+					send := func() (err error) {
+						done := make(chan struct{})
+						go func() {
+							defer close(done)
+							defer func() { recover() }()
+							_, err = c.Send(t.Context(), letter())
+						}()
+						<-done
+						return err
+					}
+					send()
+					time.Sleep(minCooldown)
+					broken, refuses = place, false
+					send() // a probe
+					if broken != "" {
+						t.Fatal("it was never called")
+					}
+					if s := c.guard.Stats(); s.InFlight != 0 || s.Waiting != 0 {
+						t.Errorf("left %+v", s)
+					}
+					if waited != observed {
+						t.Errorf("the limiter let %d pass and was told of %d", waited, observed)
+					}
+					if err := send(); err != nil {
+						t.Errorf("the next send: %v", err)
+					}
+					if err := c.Shutdown(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			})
 		}
-	})
+	}
 }
 
 func TestTheWaitForTheBudgetFitsOrIsNotMade(t *testing.T) {
@@ -248,7 +346,7 @@ func TestTheWaitForTheBudgetFitsOrIsNotMade(t *testing.T) {
 				policy.MaxElapsed = tc.elapsed
 				transport := &script{errs: []error{seserrors.Classify(seserrors.AuthUnavailable)}}
 				c := New(transport, Options{Retry: policy})
-				c.guard.budget.credit = retryCost - firstEarns - tc.due
+				c.guard.budget.credit = -firstEarns - tc.due
 				_, err := c.Send(ctx, letter())
 				took := time.Since(start)
 				if !tc.late {
@@ -280,8 +378,8 @@ func TestAContextThatEndsInTheBudgetGivesTheLastFailureAndTheCause(t *testing.T)
 		time.AfterFunc(time.Second, func() { cancel(cause) })
 		start := time.Now()
 		_, err := c.Send(ctx, letter())
-		if time.Since(start) != time.Second || len(c.guard.budget.queue) != 0 {
-			t.Errorf("returned after %v with %d in the queue, want 1s and 0", time.Since(start), len(c.guard.budget.queue))
+		if time.Since(start) != time.Second || c.guard.budget.queue.Len() != 0 {
+			t.Errorf("returned after %v with %d in the queue, want 1s and 0", time.Since(start), c.guard.budget.queue.Len())
 		}
 		if seserrors.Classify(err).Reason != seserrors.AuthUnavailable || !errors.Is(err, cause) || seserrors.MaybeAccepted(err) {
 			t.Errorf("got %v, want the last failure and the cause, without doubt", err)
@@ -305,7 +403,7 @@ func TestTheBudgetKeepsTheDoubtOfAnEarlierAttempt(t *testing.T) {
 func TestARetryThatIsNotMadeCostsNothing(t *testing.T) {
 	for name, refuse := range map[string]func(*Client) error{
 		"the limiter refuses": func(*Client) error { return seserrors.Classify(seserrors.AccessDenied) },
-		"the breaker opens":   func(c *Client) error { c.guard.breaker.observe(false, paused()); return nil },
+		"the breaker opens":   func(c *Client) error { c.guard.breaker.observe(0, paused()); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -380,7 +478,7 @@ func TestTheLimiterHearsOfWhatItLetPassAndTheBreakerRefused(t *testing.T) {
 	var c *Client
 	var told []string
 	l := limiter{
-		wait:    func(context.Context, int) error { c.guard.breaker.observe(false, paused()); return nil },
+		wait:    func(context.Context, int) error { c.guard.breaker.observe(0, paused()); return nil },
 		observe: func(n int, err error) { told = append(told, fmt.Sprint(n, " ", seserrors.Classify(err).Reason)) },
 	}
 	s := &script{}
@@ -404,7 +502,7 @@ func TestTheDoubtOfACauseIsNotThisMails(t *testing.T) {
 			send func(context.Context) error
 		}{
 			{"in the limiter", func(ctx context.Context) error {
-				l := NewLimiter(0.001)
+				l := NewRateLimiter(0.001)
 				l.WaitN(ctx, 1)
 				_, err := New(&script{}, Options{Limiter: l}).Send(ctx, letter())
 				return err

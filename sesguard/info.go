@@ -3,21 +3,26 @@ package sesguard
 import "context"
 
 // Info is what is known of a send at every door, whether it began as a Message
-// or as an input of the SDK.
+// or as an input of the SDK. Limiters, hooks and transports find it in their
+// context with [InfoFrom]: for the share of a tenant, or the label of a metric.
 type Info struct {
-	From             string // the author's address
-	ConfigurationSet string
-	Tenant           string
-	TrackID          string // the send's own id
-	TrackTag         string // Options.TrackTag: the SES message tag that carries TrackID; empty: it is not sent
-	Recipients       int
+	From             string // the author's address: the identity that SES must have verified
+	ConfigurationSet string // empty: the account's default
+	Tenant           string // empty: none
+	TrackID          string // the mail's own id; that of [Mail.TrackID] where there is a Mail
+	TrackTag         string // the SES message tag that carries TrackID: [Options].TrackTag; empty: it is not sent
+	Recipients       int    // of the envelope: what SES counts
 }
 
+// infoKey finds the *delivery of a send in its contexts.
 type infoKey struct{}
 
-// InfoFrom returns the Info of the send that ctx belongs to. It is there in the
-// contexts that limiters, hooks and transports get.
+// InfoFrom returns the Info of the send that ctx belongs to, and false where
+// there is none. It is there in the contexts that limiters, hooks and
+// transports get from a [Guard].
 func InfoFrom(ctx context.Context) (Info, bool) {
-	i, ok := ctx.Value(infoKey{}).(Info)
-	return i, ok
+	if d, ok := ctx.Value(infoKey{}).(*delivery); ok {
+		return d.info, true
+	}
+	return Info{}, false
 }

@@ -32,7 +32,7 @@ func TestProofAtEveryBoundary(t *testing.T) {
 				for after := 0; after <= dir.size; after += stride {
 					for _, f := range faultsAt(d, dir.up, after) {
 						s := boundaryScenario(t, d, f)
-						for _, v := range s.run(t, guarded, &tally) {
+						for _, v := range s.run(t, ours, &tally) {
 							t.Fatalf("%v\n%v", v, s)
 						}
 					}
@@ -49,7 +49,7 @@ func boundaryScenario(t *testing.T, d door, f wireFault) *scenario {
 		Subject: "boundaries", Text: "one\r\n.\r\ntwo\r\n", Date: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	s := &scenario{
-		letters: []letter{{message: m, mark: m.Subject, want: wire(t, *m)}}, senders: 1,
+		letters: []letter{{message: m, mark: m.Subject, want: wire(t, m)}}, senders: 1,
 		door: d, conns: 1, pool: smtpclient.Config{MaxConns: 1}, wire: []wireFault{f},
 	}
 	if f.kind == wireAct {
@@ -63,7 +63,7 @@ func sessionSize(t *testing.T, d door) (up, down int) {
 	s := boundaryScenario(t, d, wireFault{})
 	var tally tally
 	var n *network
-	if broken := s.run(t, func(w *world) sesguard.Sender { n = w.network; return guarded(w) }, &tally); broken != nil || tally.accepted.Load() != 1 {
+	if broken := s.run(t, func(w *world) sesguard.Transport { n = w.network; return ours(w) }, &tally); broken != nil || tally.accepted.Load() != 1 {
 		t.Fatal(broken, fmt.Sprint(&tally))
 	}
 	return n.conns[0].up, n.conns[0].down

@@ -60,6 +60,41 @@ type scenario struct {
 	rate, quota             float64
 	extensions              []string
 	limiter                 float64
+
+	route  route // of the program to the guard
+	layer  layer // around the transport
+	tagged bool  // with Options.TrackTag
+}
+
+// A route is how the program hands its mail to the guard.
+type route uint8
+
+const (
+	routeSend  route = iota // Client.Send
+	routeBuilt              // Client.SendBuilt
+	routeDo                 // Guard.Do over a transport
+	routeGuard              // SendEmail of a guarded SDK client, over the API only
+	routeWrap               // SendEmail of a wrapped one
+	routes
+)
+
+func (r route) String() string {
+	return [routes]string{"Send", "SendBuilt", "Do", "Guard", "Wrap"}[r]
+}
+
+// A layer is a middleware around the transport, of the routes that have one.
+type layer uint8
+
+const (
+	layerNone    layer = iota
+	layerWrap          // wraps errors
+	layerStore         // stores the receipt of what was accepted, and fails once
+	layerLimited       // has a limiter of its own
+	layers
+)
+
+func (l layer) String() string {
+	return [layers]string{"none", "wraps errors", "fails to store a receipt", "limited"}[l]
 }
 
 // An act is what the program itself does in the middle of it all.
@@ -70,10 +105,13 @@ const (
 	actCancel
 	actClose
 	actShutdown
+	actGuard
 	acts
 )
 
-func (a act) String() string { return [acts]string{"none", "cancel", "close", "shutdown"}[a] }
+func (a act) String() string {
+	return [acts]string{"none", "cancel", "close", "shutdown", "guard's shutdown"}[a]
+}
 
 // A letter is one message and its context.
 type letter struct {
@@ -90,6 +128,7 @@ func (s *scenario) String() string {
 	if s.door.smtp() {
 		fmt.Fprintf(&b, "; %d connections, %d messages each, server offers %q", s.pool.MaxConns, s.pool.MaxMessagesPerConn, s.extensions)
 	}
+	fmt.Fprintf(&b, "; by %v, layer %v, tagged %v", s.route, s.layer, s.tagged)
 	fmt.Fprintf(&b, "; attempts %d, duplicates %v; act %v after %v", s.policy.MaxAttempts, s.policy.AllowDuplicates, s.act, s.actAfter)
 	fmt.Fprintf(&b, "; session limit %d, connection limit %d, idle limit %v, rate %v, quota %v", s.sessionLimit, s.connLimit, s.idleLimit, s.rate, s.quota)
 	fmt.Fprintf(&b, "; %d dials refused, latency %v, drip %v", s.refuse, s.latency, s.drip)
@@ -124,6 +163,7 @@ func newScenario(tb testing.TB, seed uint64) *scenario {
 	s.setUpPool(d)
 	s.setUpServer(d)
 	s.setUpTrouble(d)
+	s.setUpRoute(d)
 	return s
 }
 
@@ -147,7 +187,7 @@ func newLetter(tb testing.TB, d dice, i int) letter {
 		l.pause = pick(d, time.Millisecond, time.Second, 4900*time.Millisecond, 6*time.Second, 11*time.Second, 6*time.Minute)
 	}
 	l.message = m
-	l.want = wire(tb, *m)
+	l.want = wire(tb, m)
 	return l
 }
 
@@ -181,9 +221,13 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("the disk is broken") }
 
 // wire is the message as SES must get it.
-func wire(tb testing.TB, m sesguard.Message) []byte {
+func wire(tb testing.TB, m *sesguard.Message) []byte {
+	mail, err := sesguard.Build(m)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	var b bytes.Buffer
-	if _, err := m.WriteTo(&b); err != nil {
+	if _, err := mail.WriteTo(&b); err != nil {
 		tb.Fatal(err)
 	}
 	return b.Bytes()
@@ -224,6 +268,15 @@ func (s *scenario) setUpServer(d dice) {
 	if d.one(10) {
 		s.limiter = pick(d, 1.0, 14)
 	}
+}
+
+func (s *scenario) setUpRoute(d dice) {
+	s.route = pick(d, routeSend, routeSend, routeBuilt, routeDo)
+	if !s.door.smtp() {
+		s.route = pick(d, routeSend, routeBuilt, routeDo, routeGuard, routeWrap)
+	}
+	s.layer = pick(d, layerNone, layerNone, layerWrap, layerStore, layerLimited)
+	s.tagged = d.one(3)
 }
 
 func (s *scenario) setUpTrouble(d dice) {
@@ -290,7 +343,7 @@ func (s *scenario) newSMTPFault(d dice) sestest.Fault {
 	case 0:
 		return sestest.Pass()
 	case 1:
-		return sestest.Refuse(pick(d, smtpCauses...))
+		return sestest.Refuse(pick(d, smtpReasons...))
 	case 2, 3:
 		code, text := smtpReply(d)
 		return sestest.Reply(at, code, folded(d, text))
@@ -354,7 +407,7 @@ func newAPIFault(d dice) sestest.Fault {
 	case 0:
 		return sestest.Pass()
 	case 1:
-		return sestest.Refuse(pick(d, apiCauses...))
+		return sestest.Refuse(pick(d, apiReasons...))
 	case 2:
 		return sestest.APIReply(apiReply(d))
 	case 3:
@@ -386,7 +439,7 @@ func acceptedButUnreadable(d dice) sestest.Fault {
 	return f
 }
 
-var smtpCauses, apiCauses = sestest.Reasons("smtp"), sestest.Reasons("api")
+var smtpReasons, apiReasons = sestest.Reasons("smtp"), sestest.Reasons("api")
 
 // A knownReply is a row of the collection of real replies.
 type knownReply struct {
@@ -397,7 +450,7 @@ type knownReply struct {
 }
 
 var replies = sync.OnceValue(func() (list []knownReply) {
-	f, err := os.Open("../errors/testdata/replies.jsonl")
+	f, err := os.Open("../../../errors/testdata/replies.jsonl")
 	if err != nil {
 		panic(err)
 	}

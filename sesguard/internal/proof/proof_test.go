@@ -12,21 +12,24 @@ import (
 	"net"
 	"net/http"
 	"net/smtp"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
-	"github.com/sesguard/sesguard-go/retry"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sesapi"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
@@ -49,6 +52,9 @@ const (
 	alsoReceipt    = "the receipt names the message that SES has"
 	alsoEverything = "SES has nothing that nobody sent"
 	alsoLeft       = "no connection is left open"
+	alsoTracked    = "receipt, error and SES name the same id of the message"
+	alsoAttempts   = "the hooks were told of each attempt"
+	alsoShutdown   = "after Shutdown nothing is under way"
 )
 
 // A violation is a promise that was not kept.
@@ -76,8 +82,8 @@ func TestProof(t *testing.T) {
 					return
 				}
 				s := newScenario(t, first+n)
-				for _, v := range s.run(t, guarded, &tally) {
-					t.Errorf("%v\n%v\nreplay: go test ./sesguard -run '^TestProof$' -proof.seed=%d -proof.scripts=1", v, s, s.seed)
+				for _, v := range s.run(t, ours, &tally) {
+					t.Errorf("%v\n%v\nreplay: go test ./sesguard/internal/proof -run '^TestProof$' -proof.seed=%d -proof.scripts=1", v, s, s.seed)
 				}
 			}
 		})
@@ -135,8 +141,27 @@ func (c *tally) add(w *world, outcomes []outcome) {
 type outcome struct {
 	receipt  *sesguard.Receipt
 	err      error
-	attempts []error // as the policy saw them
+	attempts []error // as the hooks were told
 }
+
+type outcomeKey struct{}
+
+// hooks keep the outcome of the send that the context belongs to.
+var hooks = sesguard.Hooks{
+	AttemptDone: func(ctx context.Context, a sesguard.Attempt) {
+		o := ctx.Value(outcomeKey{}).(*outcome)
+		var err error
+		if a.Err != nil {
+			err = a.Err
+		}
+		o.attempts = append(o.attempts, err)
+	},
+	SendDone: func(ctx context.Context, r *sesguard.Receipt, _ error) {
+		ctx.Value(outcomeKey{}).(*outcome).receipt = r
+	},
+}
+
+const trackTag = "track"
 
 // A world is a scenario under way.
 type world struct {
@@ -144,27 +169,67 @@ type world struct {
 	srv     *sestest.Server
 	network *network
 	pool    *smtpclient.Client
-	http    *http.Transport
+	http    *http.Transport // of the user's own HTTP client, or nil
+	client  *sesv2.Client
+	guard   *sesguard.Guard
 	cancel  context.CancelFunc
 	ctx     context.Context
 	left    int // connections when all was closed
+	undone  sesguard.GuardStats
 }
 
 // A buildTransport makes the transport under test. The broken ones are below.
-type buildTransport func(w *world) sesguard.Sender
+type buildTransport func(w *world) sesguard.Transport
 
-func guarded(w *world) sesguard.Sender {
+// ours is the transport that users have.
+func ours(w *world) sesguard.Transport {
+	t := w.bare()
+	switch w.layer {
+	case layerWrap:
+		return wrapped(t)
+	case layerStore:
+		return stored(t, errors.New("no row was stored"))
+	case layerLimited:
+		return sesguard.Limited(t, sesguard.NewRateLimiter(14))
+	}
+	return t
+}
+
+func (w *world) bare() sesguard.Transport {
 	if w.door.smtp() {
 		return sesguard.SMTP(w.pool)
 	}
-	return sesguard.API(w.sdk())
+	return sesapi.New(w.client, sesapi.Config{})
+}
+
+func wrapped(t sesguard.Transport) sesguard.Transport {
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+		r, err := t.Attempt(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("middleware: %w", err)
+		}
+		return r, nil
+	})
+}
+
+// stored writes receipts into a database that fails the first time.
+func stored(t sesguard.Transport, failure error) sesguard.Transport {
+	var failed atomic.Bool
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+		r, err := t.Attempt(ctx, m)
+		if err == nil && !failed.Swap(true) {
+			dial := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+			return nil, fmt.Errorf("store the receipt: %w: %w", failure, dial)
+		}
+		return r, err
+	})
 }
 
 // run plays the scenario in a bubble and returns the promises that broke.
 func (s *scenario) run(t *testing.T, build buildTransport, tally *tally) (broken []violation) {
 	synctest.Test(t, func(t *testing.T) {
 		w := s.start(t)
-		outcomes := w.send(build(w))
+		outcomes := w.send(t, build(w))
 		w.finish()
 		broken = w.judge(outcomes)
 		tally.add(w, outcomes)
@@ -204,8 +269,16 @@ func (s *scenario) start(t *testing.T) *world {
 	if s.door.smtp() {
 		w.pool = w.newPool(t)
 	} else {
-		w.http = w.newHTTP()
+		w.client = w.sdk()
 	}
+	opts := sesguard.Options{Retry: s.policy, Hooks: hooks}
+	if s.limiter > 0 {
+		opts.Limiter = sesguard.NewRateLimiter(s.limiter)
+	}
+	if s.tagged {
+		opts.TrackTag = trackTag
+	}
+	w.guard = sesguard.NewGuard(opts)
 	return w
 }
 
@@ -228,29 +301,29 @@ func (w *world) newPool(t *testing.T) *smtpclient.Client {
 	return c
 }
 
-func (w *world) newHTTP() *http.Transport {
-	tr := sesguard.HTTPClient(w.conns).Transport.(*http.Transport)
-	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := w.network.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return sesguard.OnAPIConn(conn), nil
-	}
-	tr.TLSClientConfig = w.srv.TLSConfig()
+// connect makes t speak to the fake through the network.
+func (w *world) connect(t *http.Transport) {
+	t.DialContext = w.network.DialContext
+	t.MaxConnsPerHost = w.conns
+	t.TLSClientConfig = w.srv.TLSConfig()
 	if w.door == http2 {
 		var p http.Protocols
 		p.SetHTTP2(true)
-		tr.Protocols = &p
-		tr.TLSClientConfig = &tls.Config{RootCAs: tr.TLSClientConfig.RootCAs, NextProtos: []string{"h2"}}
+		t.Protocols = &p
+		t.TLSClientConfig = &tls.Config{RootCAs: t.TLSClientConfig.RootCAs, NextProtos: []string{"h2"}}
 	}
-	return tr
 }
 
+// sdk is a client over an HTTP client of the SDK's kind or of the user's own.
 func (w *world) sdk() *sesv2.Client {
+	var client sesv2.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(w.connect)
+	if w.seed%2 == 0 {
+		w.http = &http.Transport{}
+		w.connect(w.http)
+		client = &http.Client{Transport: w.http, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
 	return sesv2.New(sesv2.Options{
-		Region: w.srv.Region, BaseEndpoint: &w.srv.URL,
-		HTTPClient: &http.Client{Transport: w.http, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		Region: w.srv.Region, BaseEndpoint: &w.srv.URL, HTTPClient: client,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: w.srv.AccessKeyID, SecretAccessKey: w.srv.SecretAccessKey}, nil
 		}),
@@ -262,6 +335,8 @@ func (w *world) doAct() {
 	switch {
 	case w.act == actCancel:
 		w.cancel()
+	case w.act == actGuard:
+		go w.guard.Shutdown(context.Background())
 	case w.pool == nil:
 	case w.act == actClose:
 		go w.pool.Close() // from a goroutine that it would otherwise wait for
@@ -271,14 +346,11 @@ func (w *world) doAct() {
 }
 
 // send sends all letters and returns what was said of each.
-func (w *world) send(transport sesguard.Sender) []outcome {
+func (w *world) send(t *testing.T, transport sesguard.Transport) []outcome {
 	if w.actAfter > 0 {
 		time.AfterFunc(w.actAfter, w.doAct)
 	}
-	var limiter sesguard.Limiter
-	if w.limiter > 0 {
-		limiter = sesguard.NewLimiter(w.limiter)
-	}
+	post := w.poster(t, transport)
 	outcomes := make([]outcome, len(w.letters))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -289,7 +361,7 @@ func (w *world) send(transport sesguard.Sender) []outcome {
 				if i >= len(outcomes) {
 					return
 				}
-				outcomes[i] = w.sendOne(transport, limiter, w.letters[i])
+				w.sendOne(post, w.letters[i], &outcomes[i])
 			}
 		})
 	}
@@ -297,28 +369,97 @@ func (w *world) send(transport sesguard.Sender) []outcome {
 	return outcomes
 }
 
-func (w *world) sendOne(transport sesguard.Sender, limiter sesguard.Limiter, l letter) (o outcome) {
+func (w *world) sendOne(post poster, l letter, o *outcome) {
 	time.Sleep(l.pause)
-	ctx := w.ctx
+	ctx := context.WithValue(w.ctx, outcomeKey{}, o)
 	if l.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
 		defer cancel()
 	}
-	policy := w.policy
-	policy.OnAttempt = func(a retry.Attempt) { o.attempts = append(o.attempts, a.Err) }
-	client := sesguard.New(transport, sesguard.Options{Retry: policy, Limiter: limiter})
-	o.receipt, o.err = client.Send(ctx, l.message)
-	return o
+	var id string
+	if id, o.err = post(ctx, l); o.receipt != nil {
+		o.receipt.MessageID = id
+	}
+}
+
+// A poster sends a letter by one of the routes and returns SES's id.
+type poster func(ctx context.Context, l letter) (id string, err error)
+
+func (w *world) poster(t *testing.T, transport sesguard.Transport) poster {
+	client := w.guard.Client(transport)
+	switch w.route {
+	case routeGuard:
+		options := w.client.Options()
+		sesapi.GuardBy(w.guard)(&options)
+		return rawPoster(sesv2.New(options))
+	case routeWrap:
+		return rawPoster(sesapi.WrapBy(w.client, w.guard))
+	case routeSend:
+		return func(ctx context.Context, l letter) (string, error) { return idOf(client.Send(ctx, l.message)) }
+	}
+	return func(ctx context.Context, l letter) (string, error) {
+		mail, err := sesguard.Build(l.message)
+		if err != nil {
+			t.Error(err)
+			return "", err
+		}
+		if w.route == routeBuilt {
+			return idOf(client.SendBuilt(ctx, mail))
+		}
+		return idOf(w.do(ctx, transport, mail))
+	}
+}
+
+// do is what a program with a way of its own to SES would write.
+func (w *world) do(ctx context.Context, transport sesguard.Transport, mail *sesguard.Mail) (*sesguard.Receipt, error) {
+	info := sesguard.Info{From: mail.Author(), Recipients: len(mail.Recipients()), TrackID: mail.TrackID()}
+	return w.guard.Do(ctx, info, func(ctx context.Context) (*sesguard.Receipt, error) {
+		info, _ := sesguard.InfoFrom(ctx)
+		if info.TrackTag == "" {
+			return transport.Attempt(ctx, mail)
+		}
+		tracked, err := mail.Track(info.TrackTag)
+		if err != nil {
+			return nil, err
+		}
+		return transport.Attempt(ctx, tracked)
+	})
+}
+
+func idOf(r *sesguard.Receipt, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	return r.MessageID, nil
+}
+
+func rawPoster(api sesapi.SendEmailAPI) poster {
+	return func(ctx context.Context, l letter) (string, error) {
+		out, err := api.SendEmail(ctx, rawInput(l.message.To, l.want))
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(out.MessageId), nil
+	}
+}
+
+func rawInput(to []string, data []byte) *sesv2.SendEmailInput {
+	return &sesv2.SendEmailInput{
+		FromEmailAddress: aws.String("ann@example.com"), Destination: &types.Destination{ToAddresses: to},
+		Content: &types.EmailContent{Raw: &types.RawMessage{Data: data}},
+	}
 }
 
 // finish lets whatever is still under way end.
 func (w *world) finish() {
 	time.Sleep(time.Hour) // delayed servers accept late
+	w.guard.Shutdown(w.ctx)
+	w.undone = w.guard.Stats()
 	w.cancel()
 	if w.pool != nil {
 		w.pool.Close()
-	} else {
+	} else if w.http != nil {
 		w.http.CloseIdleConnections()
 	}
 	synctest.Wait()
@@ -331,6 +472,9 @@ func (w *world) finish() {
 func (w *world) judge(outcomes []outcome) (broken []violation) {
 	if w.left != 0 {
 		broken = append(broken, violation{alsoLeft, fmt.Sprint(w.left)})
+	}
+	if w.undone.Waiting != 0 || w.undone.InFlight != 0 {
+		broken = append(broken, violation{alsoShutdown, fmt.Sprintf("%+v", w.undone)})
 	}
 	mails := make([][]sestest.Mail, len(w.letters))
 	for _, m := range w.srv.Accepted() {
@@ -356,7 +500,7 @@ func (w *world) judgeLetter(l letter, o outcome, mails []sestest.Mail) (broken [
 		broken = append(broken, violation{promise, fmt.Sprintf(format, args...)})
 	}
 	for _, m := range mails {
-		if !bytes.Equal(m.Data, l.want) || !slices.Equal(m.To, l.message.To) || m.From != "ann@example.com" {
+		if !bytes.Equal(withoutTags(m.Data), l.want) || !slices.Equal(m.To, l.message.To) || m.From != "ann@example.com" {
 			fail(promiseWhole, "it is not the message that was sent: %s to %q, %d octets, want %d", m.From, m.To, len(m.Data), len(l.want))
 		}
 	}
@@ -392,8 +536,40 @@ func (w *world) judgeLetter(l letter, o outcome, mails []sestest.Mail) (broken [
 			fail(alsoCause, "no dot was written")
 		}
 	}
+	w.judgeTrack(o, mails, fail)
+	if o.err == nil && o.receipt.Attempts != len(o.attempts) {
+		fail(alsoAttempts, "told of %d, the receipt says %d", len(o.attempts), o.receipt.Attempts)
+	}
 	w.judgeError(o.err, fail)
 	return broken
+}
+
+// judgeTrack compares the ids of the receipt, the error and what SES has.
+func (w *world) judgeTrack(o outcome, mails []sestest.Mail, fail func(promise, format string, args ...any)) {
+	id := ""
+	if o.err == nil {
+		id = o.receipt.TrackID
+	} else {
+		id = seserrors.Classify(o.err).TrackID
+	}
+	if (id != "") != w.tagged {
+		fail(alsoTracked, "the id is %q", id)
+	}
+	for _, m := range mails {
+		if m.Tags[trackTag] != id {
+			fail(alsoTracked, "SES has %q, want %q", m.Tags[trackTag], id)
+		}
+	}
+}
+
+// withoutTags is a message without the line that carries tags over SMTP.
+func withoutTags(data []byte) []byte {
+	i := bytes.Index(data, []byte("X-SES-MESSAGE-TAGS:"))
+	if i < 0 {
+		return data
+	}
+	end := bytes.Index(data[i:], []byte("\r\n"))
+	return append(data[:i:i], data[i+end+2:]...)
 }
 
 // idsHold is false where the script puts other words in the place of SES's.
@@ -440,16 +616,20 @@ func TestProofCanFail(t *testing.T) {
 		{"half a mail", careless, promiseWhole},
 		{"a send again after a lost answer", repeater, promiseOnce},
 		{"the SDK's own retries", sdkRetries, promiseOnce},
+		{"the error of a middleware taken for SES's", believer, promiseOnce},
 		{"doubt reported as a refusal", denier, promiseNone},
 		{"an accepted mail reported as failed", careless, promiseNone},
 		{"a send again behind an error in doubt", repeater, promiseDoubt},
 		{"doubt about everything", worrier, alsoCause},
+		{"a mail without its id", anonymous, alsoTracked},
 	} {
 		t.Run(mistake.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= 20_000; seed++ {
 				var ignored tally
-				for _, v := range newScenario(t, seed).run(t, mistake.build, &ignored) {
+				s := newScenario(t, seed)
+				s.route = routeSend // through the transport
+				for _, v := range s.run(t, mistake.build, &ignored) {
 					if v.promise == mistake.breaks {
 						t.Logf("found after %d scripts", seed)
 						return
@@ -461,11 +641,16 @@ func TestProofCanFail(t *testing.T) {
 	}
 }
 
+// attempts is a transport of one function around ours.
+func attempts(w *world, f func(ctx context.Context, m *sesguard.Mail, real sesguard.Transport) (*sesguard.Receipt, error)) sesguard.Transport {
+	real := w.bare()
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) { return f(ctx, m, real) })
+}
+
 // liar says that it has sent.
-func liar(w *world) sesguard.Sender {
-	real := guarded(w)
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
-		if r, err := real.Send(ctx, m); err == nil {
+func liar(w *world) sesguard.Transport {
+	return attempts(w, func(ctx context.Context, m *sesguard.Mail, real sesguard.Transport) (*sesguard.Receipt, error) {
+		if r, err := real.Attempt(ctx, m); err == nil {
 			return r, nil
 		}
 		return &sesguard.Receipt{MessageID: "id", Transport: "smtp", Attempts: 1}, nil
@@ -473,10 +658,9 @@ func liar(w *world) sesguard.Sender {
 }
 
 // denier takes every error for a refusal.
-func denier(w *world) sesguard.Sender {
-	real := guarded(w)
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
-		r, err := real.Send(ctx, m)
+func denier(w *world) sesguard.Transport {
+	return attempts(w, func(ctx context.Context, m *sesguard.Mail, real sesguard.Transport) (*sesguard.Receipt, error) {
+		r, err := real.Attempt(ctx, m)
 		if e := seserrors.Classify(err); e != nil {
 			certain := *e
 			certain.MaybeAccepted, certain.Err = false, nil
@@ -487,10 +671,9 @@ func denier(w *world) sesguard.Sender {
 }
 
 // worrier takes no refusal for certain.
-func worrier(w *world) sesguard.Sender {
-	real := guarded(w)
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
-		r, err := real.Send(ctx, m)
+func worrier(w *world) sesguard.Transport {
+	return attempts(w, func(ctx context.Context, m *sesguard.Mail, real sesguard.Transport) (*sesguard.Receipt, error) {
+		r, err := real.Attempt(ctx, m)
 		if e := seserrors.Classify(err); e != nil {
 			doubt := *e
 			doubt.MaybeAccepted = true
@@ -501,32 +684,50 @@ func worrier(w *world) sesguard.Sender {
 }
 
 // repeater sends again whatever failed.
-func repeater(w *world) sesguard.Sender {
-	real := guarded(w)
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
-		r, err := real.Send(ctx, m)
+func repeater(w *world) sesguard.Transport {
+	return attempts(w, func(ctx context.Context, m *sesguard.Mail, real sesguard.Transport) (*sesguard.Receipt, error) {
+		r, err := real.Attempt(ctx, m)
 		if err != nil {
-			r, err = real.Send(ctx, m)
+			r, err = real.Attempt(ctx, m)
 		}
 		return r, err
 	})
 }
 
+// believer stores receipts, and takes a dial of the database that failed for
+// one of SES's endpoint.
+func believer(w *world) sesguard.Transport {
+	return stored(w.bare(), &seserrors.Error{Class: seserrors.Unavailable, Reason: seserrors.Network})
+}
+
+// anonymous sends another mail of the same content.
+func anonymous(w *world) sesguard.Transport {
+	return attempts(w, func(ctx context.Context, m *sesguard.Mail, real sesguard.Transport) (*sesguard.Receipt, error) {
+		var b bytes.Buffer
+		if _, err := m.WriteTo(&b); err != nil {
+			return nil, &seserrors.Error{Class: seserrors.Invalid, Err: err}
+		}
+		other, err := sesguard.Build(&sesguard.Message{From: m.From(), To: m.Recipients(), Raw: &b})
+		if err != nil {
+			return nil, err
+		}
+		return real.Attempt(ctx, other)
+	})
+}
+
 // sdkRetries is the bare SDK.
-func sdkRetries(w *world) sesguard.Sender {
+func sdkRetries(w *world) sesguard.Transport {
 	if w.door.smtp() {
-		return guarded(w)
+		return w.bare()
 	}
-	client := w.sdk()
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
 		var b bytes.Buffer
 		if _, err := m.WriteTo(&b); err != nil {
 			return nil, err
 		}
-		out, err := client.SendEmail(ctx, &sesv2.SendEmailInput{
-			FromEmailAddress: &m.From, Destination: &types.Destination{ToAddresses: m.To},
-			Content: &types.EmailContent{Raw: &types.RawMessage{Data: b.Bytes()}},
-		})
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // it has no limit of its own
+		defer cancel()
+		out, err := w.client.SendEmail(ctx, rawInput(m.To(), b.Bytes()))
 		if err != nil {
 			return nil, err
 		}
@@ -536,11 +737,11 @@ func sdkRetries(w *world) sesguard.Sender {
 
 // careless is a loop over net/smtp as it is often written: it closes DATA
 // whatever came before, and takes an error of QUIT for one of the mail.
-func careless(w *world) sesguard.Sender {
+func careless(w *world) sesguard.Transport {
 	if w.door != plainSMTP {
-		return guarded(w)
+		return w.bare()
 	}
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
 		err := w.sendCarelessly(ctx, m)
 		if err != nil {
 			e := *seserrors.Classify(err)
@@ -551,7 +752,7 @@ func careless(w *world) sesguard.Sender {
 	})
 }
 
-func (w *world) sendCarelessly(ctx context.Context, m *sesguard.Message) error {
+func (w *world) sendCarelessly(ctx context.Context, m *sesguard.Mail) error {
 	conn, err := w.network.DialContext(ctx, "tcp", w.srv.PlainAddr)
 	if err != nil {
 		return err
@@ -566,7 +767,7 @@ func (w *world) sendCarelessly(ctx context.Context, m *sesguard.Message) error {
 	if err := c.Mail("ann@example.com"); err != nil {
 		return err
 	}
-	for _, to := range m.To {
+	for _, to := range m.To() {
 		if err := c.Rcpt(to); err != nil {
 			return err
 		}

@@ -1,0 +1,315 @@
+package sesguard
+
+import (
+	"cmp"
+	"context"
+	stderrors "errors"
+	"fmt"
+	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/retry"
+)
+
+const opTransport = "sesguard transport"
+
+// A delivery is one run of a guard: what its rounds know of each other.
+type delivery struct {
+	*Guard
+	info  Info
+	try   func(context.Context) (*Receipt, error)
+	start time.Time
+
+	// Two contexts: Shutdown ends waits, but no attempt.
+	ctx      context.Context // the caller's, with Info and what SendStart added
+	waits    context.Context // ctx, until Shutdown
+	endWaits context.CancelCauseFunc
+
+	receipt  *Receipt
+	attempts int   // that reached the transport
+	doubted  bool  // one of them left doubt
+	last     error // of the last round
+
+	paused    time.Time // when the wait for a retry began
+	waitsOver []wait    // that the hook has not been told of
+
+	// Of the round under way, for report.
+	tried      bool            // it reached the transport
+	attemptCtx context.Context // what AttemptStart returned
+	took       time.Duration   // of the transport alone
+	failure    *seserrors.Error
+}
+
+type wait struct {
+	why  string
+	took time.Duration
+}
+
+// run sends: rounds, driven by the policy.
+func (d *delivery) run(ctx context.Context) (*Receipt, error) {
+	d.ctx = context.WithValue(ctx, infoKey{}, d)
+	if start := d.hooks.SendStart; start != nil {
+		d.ctx = cmp.Or(start(d.ctx, d.info), d.ctx)
+	}
+	d.waits, d.endWaits = context.WithCancelCause(d.ctx)
+	defer d.endWaits(nil)
+	if err := d.sends.enter(d); err != nil {
+		return d.done(err)
+	}
+	defer d.sends.leave(d)
+	policy := d.policy
+	policy.OnAttempt = nil
+	if d.log != nil || d.hooks.AttemptDone != nil || d.hooks.Waited != nil {
+		policy.OnAttempt = d.report
+	}
+	d.start = time.Now()
+	err := retry.Do(d.waits, policy, func(ctx context.Context) error {
+		d.last = d.round(ctx)
+		return d.last
+	})
+	return d.done(err)
+}
+
+// round is one turn of the one loop, in the one order: breaker, retry budget,
+// limiter, breaker, attempt, and what breaker, budget and limiter learn of it;
+// then retry.Do waits. The order is what makes the promises hold, so it stands
+// here and nowhere else. Until the attempt nothing is sent, so nothing before
+// it adds doubt.
+func (d *delivery) round(ctx context.Context) error {
+	d.tried, d.failure = false, nil
+	d.resume()
+	if err := d.breaker.check(); err != nil {
+		return err
+	}
+	if err := d.pay(ctx); err != nil {
+		return err
+	}
+	c, err := d.admit(ctx)
+	if err != nil {
+		d.refund()
+		return err
+	}
+	return d.attempt(c)
+}
+
+// pay holds a retry back until the budget has room for it. The wait belongs to
+// the one that retry.Do has just made, so it has the same limits and, when it
+// cannot end well, the same result: the last failure.
+func (d *delivery) pay(ctx context.Context) error {
+	if d.attempts == 0 {
+		return nil
+	}
+	since := time.Now()
+	left, err := d.budget.pass(ctx, 1, d.latest(ctx))
+	d.waited("budget", since)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = seserrors.FromContext(ctx, opBudget)
+	}
+	return &retry.Error{RetryAfter: left, Err: fmt.Errorf("%w; no further attempt: %w", d.last, err)}
+}
+
+// refund takes pay back for an attempt that was not made.
+func (d *delivery) refund() {
+	if d.attempts > 0 {
+		d.budget.add(retryCost)
+	}
+}
+
+// latest is when a retry may begin at the latest: as in retry.Do a second
+// before ctx's deadline, and within the policy's MaxElapsed. Zero: no bound.
+func (d *delivery) latest(ctx context.Context) (latest time.Time) {
+	if d.policy.MaxElapsed >= 0 {
+		latest = d.start.Add(cmp.Or(d.policy.MaxElapsed, time.Hour))
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if last := deadline.Add(-time.Second); latest.IsZero() || last.Before(latest) {
+			return last
+		}
+	}
+	return latest
+}
+
+// admit asks the limiter, and then the breaker again: it may have opened
+// meanwhile. What the limiter let pass it is told the end of in any case.
+func (d *delivery) admit(ctx context.Context) (c claim, err error) {
+	if d.limiter != nil {
+		since := time.Now()
+		err := ask(ctx, d.limiter, d.info.Recipients)
+		d.waited("limiter", since)
+		if err != nil {
+			return 0, err
+		}
+	}
+	c, refusal := d.breaker.admit()
+	if ctx.Err() != nil {
+		d.breaker.release(c)
+		refusal = seserrors.FromContext(ctx, opLimiter)
+	}
+	if refusal == nil {
+		return c, nil
+	}
+	if d.limiter != nil {
+		d.limiter.Observe(d.ctx, d.info.Recipients, refusal)
+	}
+	return 0, refusal
+}
+
+// attempt makes one attempt. Breaker, budget and limiter learn how it ended,
+// also if it panicked.
+func (d *delivery) attempt(c claim) (err error) {
+	d.sends.attempt(+1)
+	failure := abandoned
+	defer func() { d.learn(c, failure) }()
+	defer d.sends.attempt(-1)
+	d.tried, d.attemptCtx = true, d.ctx
+	d.tellWaits()
+	if d.attempts++; d.attempts == 1 {
+		d.budget.add(firstEarns)
+	}
+	if start := d.hooks.AttemptStart; start != nil {
+		d.attemptCtx = cmp.Or(start(d.ctx, d.attempts), d.ctx)
+	}
+	begin := time.Now()
+	d.receipt, err = d.try(d.attemptCtx)
+	d.took = time.Since(begin)
+	failure, err = settle(d.receipt, err)
+	d.failure = failure
+	d.doubted = d.doubted || failure != nil && failure.MaybeAccepted
+	return err
+}
+
+// learn tells breaker, budget and limiter how an attempt ended. The user's code
+// comes last: it may panic.
+func (d *delivery) learn(c claim, failure *seserrors.Error) {
+	change := d.breaker.observe(c, failure)
+	var err error
+	if failure != nil {
+		err = failure
+	} else if d.attempts > 1 {
+		d.budget.add(cureEarns)
+	}
+	if d.limiter != nil {
+		d.limiter.Observe(d.ctx, d.info.Recipients, err)
+	}
+	d.announce(change)
+}
+
+// abandoned is what is learnt of an attempt that did not return.
+var abandoned = &seserrors.Error{Op: opTransport, MaybeAccepted: true, Message: "the attempt did not return"}
+
+// settle finds the one *seserrors.Error of an attempt, nil if the mail was
+// accepted, and the error of the round, which holds it. Only a transport knows
+// whether it sent, and only with such an error does it say so. A receipt beside
+// an error tells of an acceptance.
+func settle(r *Receipt, err error) (*seserrors.Error, error) {
+	if err == nil {
+		return nil, nil
+	}
+	own, known := stderrors.AsType[*seserrors.Error](err)
+	if !known || own == nil || r != nil {
+		e := &seserrors.Error{Op: opTransport, MaybeAccepted: true, Message: "the transport failed without saying whether it sent", Err: err}
+		return e, e
+	}
+	e := seserrors.Classify(err)
+	return e, err
+}
+
+// report is told by retry.Do of each round, and whether another follows.
+func (d *delivery) report(a retry.Attempt) {
+	if a.Again {
+		d.paused = time.Now()
+	}
+	d.tellWaits()
+	d.logRound(a)
+	if done := d.hooks.AttemptDone; done != nil && d.tried {
+		done(d.attemptCtx, Attempt{N: d.attempts, Took: d.took, Err: d.failure, Again: a.Again, Wait: a.Wait})
+	}
+}
+
+// resume ends the wait for a retry.
+func (d *delivery) resume() {
+	if !d.paused.IsZero() {
+		d.waited("retry", d.paused)
+		d.paused = time.Time{}
+	}
+}
+
+// waited keeps a wait that is over for tellWaits.
+func (d *delivery) waited(why string, since time.Time) {
+	if d.hooks.Waited != nil {
+		d.waitsOver = append(d.waitsOver, wait{why, time.Since(since)})
+	}
+}
+
+// tellWaits tells the hook of waits, where a panic in it leaves nothing claimed.
+func (d *delivery) tellWaits() {
+	over := d.waitsOver
+	d.waitsOver = nil
+	for _, w := range over {
+		d.hooks.Waited(d.ctx, w.why, w.took)
+	}
+}
+
+// done ends the send.
+func (d *delivery) done(err error) (r *Receipt, _ error) {
+	d.resume()
+	d.tellWaits()
+	if err == nil {
+		r = d.receipt.after(d.attempts, d.doubted)
+	}
+	if d.trackTag != "" {
+		if r != nil {
+			r.TrackID = d.info.TrackID
+		}
+		err = tracked(err, d.info.TrackID)
+	}
+	d.logEnd(err)
+	if done := d.hooks.SendDone; done != nil {
+		done(d.ctx, r, err)
+	}
+	return r, err
+}
+
+// after is the guard's receipt: the transport's, with what earlier attempts
+// add to it.
+func (r *Receipt) after(attempts int, doubted bool) *Receipt {
+	var final Receipt
+	if r != nil {
+		final = *r
+	}
+	final.Attempts = attempts
+	final.MaybeDuplicate = final.MaybeDuplicate || doubted
+	return &final
+}
+
+// tracked returns err so that its first *seserrors.Error bears the id. The one
+// in it may be shared, so it is copied.
+func tracked(err error, id string) error {
+	e, ok := stderrors.AsType[*seserrors.Error](err)
+	if !ok {
+		return err
+	}
+	own := *e
+	own.TrackID = id
+	if outer, ok := err.(*retry.Error); ok {
+		if outer.Err == error(e) {
+			outer.Err = &own
+		} else {
+			outer.Err = &trackedError{&own, outer.Err}
+		}
+		return outer
+	}
+	return &own
+}
+
+// A trackedError is err, in which own is found first.
+type trackedError struct {
+	own *seserrors.Error
+	err error
+}
+
+func (t *trackedError) Error() string   { return t.err.Error() }
+func (t *trackedError) Unwrap() []error { return []error{t.own, t.err} }
