@@ -2,6 +2,8 @@ package sesapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"strings"
@@ -9,10 +11,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	"github.com/aws/smithy-go/middleware"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/retry"
 	"github.com/sesguard/sesguard-go/sesguard"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
@@ -157,3 +163,29 @@ func manyAddresses(n int) []string {
 	}
 	return out
 }
+
+// refuse is SES's refusal for a reason.
+func refuse(r seserrors.Reason) sestest.Fault { return sestest.Refuse(sestest.Cause(r)) }
+
+// nothing is a middleware of the user's that does nothing.
+func nothing(*middleware.Stack) error { return nil }
+
+// spyOn is a middleware of the user's that looks at the content of an input.
+func spyOn(octets *int) func(*middleware.Stack) error {
+	return func(s *middleware.Stack) error {
+		return s.Initialize.Add(middleware.InitializeMiddlewareFunc("spy", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			*octets = len(in.Parameters.(*sesv2.SendEmailInput).Content.Raw.Data)
+			return next.HandleInitialize(ctx, in)
+		}), middleware.After)
+	}
+}
+
+// hashes signs a request with nothing but the hash of its body.
+type hashes struct{}
+
+func (hashes) SignHTTP(_ context.Context, _ aws.Credentials, r *http.Request, hash, _, _ string, _ time.Time, _ ...func(*v4.SignerOptions)) error {
+	r.Header.Set("Authorization", hash)
+	return nil
+}
+
+func hashOf(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) }
