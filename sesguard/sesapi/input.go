@@ -2,8 +2,11 @@ package sesapi
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	stderrors "errors"
 	"net/mail"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,19 +21,20 @@ import (
 )
 
 // checkInput validates a SendEmail input that was made for the SDK. It returns
-// a copy in which Unicode addresses have their wire form, with the number of
-// recipients; in itself stays as it is. What the SDK checks by itself (missing
-// parameters) is left to it.
-func checkInput(in *sesv2.SendEmailInput) (*sesv2.SendEmailInput, int, error) {
+// a copy in which Unicode addresses have their wire form, and what a guard is
+// told of the send; in itself stays as it is. What the SDK checks by itself
+// (missing parameters) is left to it.
+func checkInput(in *sesv2.SendEmailInput) (*sesv2.SendEmailInput, sesguard.Info, error) {
 	var out sesv2.SendEmailInput
 	if in != nil {
 		out = *in
 	}
 	var v validator
+	h := readHeader(&out)
 	out.FromEmailAddress = v.wireAddress("FromEmailAddress", out.FromEmailAddress)
 	out.FeedbackForwardingEmailAddress = v.wireAddress("FeedbackForwardingEmailAddress", out.FeedbackForwardingEmailAddress)
 	out.ReplyToAddresses = v.wireAddresses("ReplyToAddresses", out.ReplyToAddresses, nil)
-	n := v.destination(&out)
+	n := v.destination(&out, h)
 	if set := aws.ToString(out.ConfigurationSetName); !names.Token(set) {
 		v.add("ConfigurationSetName", set, seserrors.InvalidParameter, "at most 64 ASCII letters, digits, _ and - are allowed")
 	}
@@ -38,7 +42,66 @@ func checkInput(in *sesv2.SendEmailInput) (*sesv2.SendEmailInput, int, error) {
 	if raw := rawData(&out); len(raw) > maxMessage {
 		v.add("Content.Raw.Data", "", seserrors.MessageTooLong, "the message is larger than the 40 MB that SES takes")
 	}
-	return &out, n, v.err()
+	return &out, info(&out, h, n), v.err()
+}
+
+// info is what the guard is told of in, with n recipients. Where there is no
+// parameter SES goes by the header of raw content, so this does too.
+func info(in *sesv2.SendEmailInput, h mail.Header, n int) sesguard.Info {
+	from := cmp.Or(aws.ToString(in.FromEmailAddress), h.Get("From"))
+	if a, err := sesguard.ParseAddress(from); err == nil {
+		from = a.Addr()
+	}
+	return sesguard.Info{
+		From:             from,
+		ConfigurationSet: cmp.Or(aws.ToString(in.ConfigurationSetName), h.Get("X-SES-CONFIGURATION-SET")),
+		Tenant:           cmp.Or(aws.ToString(in.TenantName), h.Get("X-SES-TENANT")),
+		Recipients:       n,
+	}
+}
+
+// readHeader is the header of raw content, or nil if there is none or it cannot
+// be read; then SES judges it.
+func readHeader(in *sesv2.SendEmailInput) mail.Header {
+	raw := rawData(in)
+	if raw == nil {
+		return nil
+	}
+	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		return nil
+	}
+	return m.Header
+}
+
+// track returns in with the id of the send that ctx belongs to as an email tag,
+// in a copy, if that was asked for.
+func track(ctx context.Context, in *sesv2.SendEmailInput) (*sesv2.SendEmailInput, error) {
+	i, _ := sesguard.InfoFrom(ctx)
+	if i.TrackTag == "" {
+		return in, nil
+	}
+	out := *in
+	out.EmailTags = slices.Clip(in.EmailTags)
+	if len(in.EmailTags) == 0 {
+		out.EmailTags = headerTags(readHeader(in))
+	}
+	out.EmailTags = append(out.EmailTags, sestypes.MessageTag{Name: &i.TrackTag, Value: &i.TrackID})
+	var v validator
+	v.messageTags(out.EmailTags)
+	return &out, v.err()
+}
+
+// headerTags are the tags in the header of raw content, as in "a=b, c=d".
+func headerTags(h mail.Header) (tags []sestypes.MessageTag) {
+	for _, field := range h["X-Ses-Message-Tags"] {
+		for tag := range strings.SplitSeq(field, ",") {
+			if name, value, ok := strings.Cut(tag, "="); ok {
+				tags = append(tags, sestypes.MessageTag{Name: aws.String(strings.TrimSpace(name)), Value: aws.String(strings.TrimSpace(value))})
+			}
+		}
+	}
+	return tags
 }
 
 // wireAddress returns s itself when it is ASCII: an input gets nothing but
@@ -76,10 +139,10 @@ func (v *validator) wireAddresses(field string, list []string, seen map[string]b
 }
 
 // destination gives the recipients of in their wire form, and counts them.
-func (v *validator) destination(in *sesv2.SendEmailInput) int {
+func (v *validator) destination(in *sesv2.SendEmailInput, h mail.Header) int {
 	d := in.Destination
 	if d == nil || len(d.ToAddresses)+len(d.CcAddresses)+len(d.BccAddresses) == 0 {
-		return v.headerRecipients(in)
+		return v.headerRecipients(in, h)
 	}
 	seen := make(map[string]bool)
 	in.Destination = &sestypes.Destination{
@@ -96,19 +159,17 @@ func (v *validator) destination(in *sesv2.SendEmailInput) int {
 // headerRecipients counts the recipients of raw content without a Destination,
 // which SES takes from the header. A header that cannot be read is left to SES
 // to judge, and counts as one recipient.
-func (v *validator) headerRecipients(in *sesv2.SendEmailInput) int {
-	raw := rawData(in)
-	if raw == nil {
+func (v *validator) headerRecipients(in *sesv2.SendEmailInput, h mail.Header) int {
+	if rawData(in) == nil {
 		v.add("Destination", "", seserrors.NoRecipients, "the message has no recipient: set ToAddresses, CcAddresses or BccAddresses")
 		return 1
 	}
-	m, err := mail.ReadMessage(bytes.NewReader(raw))
-	if err != nil {
+	if h == nil {
 		return 1
 	}
 	seen := make(map[string]bool)
 	for _, name := range []string{"To", "Cc", "Bcc"} {
-		list, err := m.Header.AddressList(name)
+		list, err := h.AddressList(name)
 		if err != nil && !stderrors.Is(err, mail.ErrHeaderNotPresent) {
 			return 1
 		}

@@ -3,13 +3,14 @@ package sesapi
 import (
 	"bytes"
 	"context"
+	"io"
+	"reflect"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
-	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
 )
 
@@ -30,79 +31,109 @@ const (
 
 // Config says how the transport calls SES. The zero value is right.
 type Config struct {
-	EndpointID string        // of a multi-region endpoint; empty: none
-	Timeout    time.Duration // of one attempt; 0: 10 minutes
+	EndpointID string        // of a multi-region endpoint (SendEmail's EndpointId); empty: none
+	Timeout    time.Duration // of one attempt, if the context does not end sooner; 0 or less: 10 minutes
 }
 
-// New returns a [sesguard.Transport] that makes one SendEmail call over api and
-// neither waits nor retries.
-func New(api SendEmailAPI, cfg Config) sesguard.Transport { return transport{api, cfg} }
+// New returns a [sesguard.Transport] that makes one SendEmail call over api for
+// each attempt, without the SDK's retries. Give it to sesguard.New, which waits
+// and tries again.
+//
+// The mail goes out as raw content, the same octets as over SMTP. What SMTP says
+// in header fields of SES (configuration set, tags, tenant, contact list, ARNs)
+// goes as parameters. The error of an attempt holds a *[seserrors.Error] with the
+// SDK's error in its chain; its Endpoint is the host that was asked, or the region
+// where none was. The receipt's Region is the client's.
+//
+// One transport is for many senders and safe for concurrent use; make it once,
+// since its connections are its own. New panics if api is nil.
+//
+// [seserrors.Error]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#Error
+func New(api SendEmailAPI, cfg Config) sesguard.Transport {
+	if api == nil {
+		panic("sesapi: New with a nil API")
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = attemptTimeout
+	}
+	t := &transport{api: api, cfg: cfg}
+	if client, ok := api.(*sesv2.Client); ok {
+		o := client.Options()
+		t.sdk = true
+		t.alone = len(o.APIOptions) == 0 && reflect.ValueOf(o.Interceptors).IsZero()
+	}
+	return t
+}
 
 type transport struct {
-	api SendEmailAPI
-	cfg Config
+	door  door
+	api   SendEmailAPI
+	cfg   Config
+	sdk   bool // api is the SDK's client, which can stream a mail
+	alone bool // and nobody else's code sees the inputs in it
 }
 
-func (t transport) Attempt(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
-	var data bytes.Buffer
-	if _, err := m.WriteTo(&data); err != nil {
-		return nil, err
-	}
-	in := input(m, data.Bytes())
-	if t.cfg.EndpointID != "" {
-		in.EndpointId = &t.cfg.EndpointID
-	}
-	out, err := sendOnce(ctx, t.api, in, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &sesguard.Receipt{MessageID: *out.MessageId, Transport: "api", Attempts: 1}, nil
-}
-
-// sendOnce makes one SendEmail call that sends at most one HTTP request, and
-// says of a failure whether SES may have the message.
-func sendOnce(ctx context.Context, api SendEmailAPI, in *sesv2.SendEmailInput, optFns []func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
-	var call struct {
-		witness
-		only [1]func(*sesv2.Options) // the options when the caller has none
-	}
-	attemptCtx, cancel := withAttemptTimeout(ctx)
+func (t *transport) Attempt(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+	w := t.door.witness()
+	attempt, cancel := within(ctx, t.cfg.Timeout)
 	defer cancel()
-	out, err := api.SendEmail(attemptCtx, in, append(append(call.only[:0], optFns...), call.watch)...)
-	if err != nil {
-		return nil, call.verdict(ctx, err)
+	in := t.input(m)
+	if t.streams(m) {
+		attempt = context.WithValue(attempt, mailKey{}, m)
+	} else {
+		data, err := content(attempt, m)
+		if err != nil {
+			return nil, w.verdict(ctx, err)
+		}
+		in.Content.Raw.Data = data
 	}
-	if out == nil || aws.ToString(out.MessageId) == "" {
-		return nil, responseLost("a success without a message id", nil)
-	}
-	return out, nil
+	out, err := t.api.SendEmail(attempt, in, t.door.watch(w))
+	return w.outcome(ctx, out, err)
 }
 
-// withAttemptTimeout bounds one attempt. It sets no timer when ctx ends sooner:
-// nothing of a call reads on after its end.
-func withAttemptTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	if end, ok := ctx.Deadline(); ok && time.Until(end) <= attemptTimeout {
+// streams reports whether m goes out without its content in the input: a large
+// mail, unless a middleware of the user's may want to see it there, and a mail
+// with streamed files always.
+func (t *transport) streams(m *sesguard.Mail) bool {
+	return t.sdk && m.Size() < 0 || t.alone && m.Size() >= streamFrom
+}
+
+// content reads the whole of m.
+func content(ctx context.Context, m *sesguard.Mail) ([]byte, error) {
+	r, err := m.Open(ctx)
+	if err != nil {
+		return nil, unreadable(ctx, err)
+	}
+	defer r.Close()
+	var data bytes.Buffer
+	data.Grow(int(max(m.Size(), 0)) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(r, maxMessage+1)); err != nil {
+		return nil, unreadable(ctx, err)
+	}
+	if data.Len() > maxMessage {
+		return nil, tooLong()
+	}
+	return data.Bytes(), nil
+}
+
+// within bounds one attempt. It sets no timer when ctx ends sooner: nothing of a
+// call reads on after its end.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= limit {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, attemptTimeout)
+	return context.WithTimeout(ctx, limit)
 }
 
-// responseLost is the error for an answer that says success but cannot be
-// read: SES may have accepted the message.
-func responseLost(message string, cause error) *seserrors.Error {
-	return &seserrors.Error{
-		Op: opSendEmail, Class: seserrors.Unavailable, Reason: seserrors.ResponseLost,
-		Message: message, MaybeAccepted: true, Err: cause,
-	}
-}
-
-// input is the request that has the same effect as the mail sent over SMTP.
-func input(m *sesguard.Mail, data []byte) *sesv2.SendEmailInput {
+// input is the request that has the same effect as the mail sent over SMTP, but
+// for its content.
+func (t *transport) input(m *sesguard.Mail) *sesv2.SendEmailInput {
 	in := &sesv2.SendEmailInput{
-		Content:                     &sestypes.EmailContent{Raw: &sestypes.RawMessage{Data: data}},
+		Content:                     &sestypes.EmailContent{Raw: &sestypes.RawMessage{Data: []byte{}}},
 		Destination:                 &sestypes.Destination{ToAddresses: m.To(), CcAddresses: m.Cc(), BccAddresses: m.Bcc()},
 		FromEmailAddress:            aws.String(m.Author()),
 		ConfigurationSetName:        optional(m.ConfigurationSet()),
+		EndpointId:                  optional(t.cfg.EndpointID),
 		FromEmailAddressIdentityArn: optional(m.FromARN()),
 		FeedbackForwardingEmailAddressIdentityArn: optional(m.ReturnPathARN()),
 		TenantName: optional(m.Tenant()),

@@ -1,0 +1,349 @@
+package sesapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sestest"
+)
+
+func TestAPIParametersAreSet(t *testing.T) {
+	var in *sesv2.SendEmailInput
+	spy := apiFunc(func(_ context.Context, i *sesv2.SendEmailInput, _ ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+		in = i
+		return &sesv2.SendEmailOutput{MessageId: aws.String("id")}, nil
+	})
+	m := letter()
+	m.Cc, m.Bcc, m.ReturnPath = []string{"cc@example.org"}, []string{"bcc@example.org"}, "bounce@example.com"
+	m.ConfigurationSet, m.Tenant, m.Tags = "set", "tenant", []sesguard.Tag{{Name: "k", Value: "v"}}
+	m.FromARN = "arn:aws:ses:us-east-1:123456789012:identity/example.com"
+	m.ReturnPathARN = m.FromARN
+	m.List = &sesguard.List{ContactList: "news", Topic: "sports"}
+	mail, err := build(t, m).Track("mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(spy, Config{EndpointID: "abc.def"}).Attempt(t.Context(), mail)
+	if err != nil || r.MessageID != "id" || r.Transport != "api" || r.Attempts != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for name, got := range map[string]*string{
+		"set": in.ConfigurationSetName, "tenant": in.TenantName, "a@example.com": in.FromEmailAddress,
+		"bounce@example.com": in.FeedbackForwardingEmailAddress, "abc.def": in.EndpointId,
+		m.FromARN: in.FromEmailAddressIdentityArn, "news": in.ListManagementOptions.ContactListName,
+		"sports": in.ListManagementOptions.TopicName, "k": in.EmailTags[0].Name, "v": in.EmailTags[0].Value,
+		"mail": in.EmailTags[1].Name, mail.TrackID(): in.EmailTags[1].Value,
+	} {
+		if aws.ToString(got) != name {
+			t.Errorf("got %q, want %q", aws.ToString(got), name)
+		}
+	}
+	if got := aws.ToString(in.FeedbackForwardingEmailAddressIdentityArn); got != m.ReturnPathARN {
+		t.Errorf("return path ARN %q", got)
+	}
+	d := in.Destination
+	if !slices.Equal(d.ToAddresses, m.To) || !slices.Equal(d.CcAddresses, m.Cc) || !slices.Equal(d.BccAddresses, m.Bcc) {
+		t.Errorf("destination %+v", d)
+	}
+}
+
+func TestARefusalOverTheAPIHasItsReason(t *testing.T) {
+	for _, reason := range []seserrors.Reason{
+		seserrors.SendRateExceeded, seserrors.DailyQuotaExceeded, seserrors.AccessDenied, seserrors.IdentityNotVerified,
+		seserrors.MailFromDomainNotVerified, seserrors.SendingPaused, seserrors.ConfigurationSetMissing,
+		seserrors.ConfigurationSetPaused, seserrors.MessageTooLong, seserrors.IllegalAddress, seserrors.TooManyRecipients,
+		seserrors.RecipientSuppressed, seserrors.IllegalHeader, seserrors.DuplicateHeader, seserrors.InvalidTag, seserrors.MessageRejected,
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			srv := newFake(t)
+			srv.Script(refuse(reason))
+			_, err := attempt(t.Context(), t, sdkOf(srv))
+			e := seserrors.Classify(err)
+			if e == nil || e.Reason != reason || e.Class != reason.Class() || e.MaybeAccepted || e.RequestID == "" || !strings.HasPrefix(srv.URL, "https://"+e.Endpoint) {
+				t.Errorf("got %+v, want %s without doubt, with the host and the request's id", e, reason)
+			}
+			if !strings.HasPrefix(e.Error(), "ses SendEmail: ") {
+				t.Errorf("%q does not begin with what was done", e)
+			}
+			if n := len(srv.Accepted()); n != 0 {
+				t.Errorf("%d mails accepted", n)
+			}
+		})
+	}
+}
+
+// sources are mails of one content that reach the wire in different ways.
+func sources(content []byte) map[string]*sesguard.Message {
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	date := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	base := sesguard.Message{From: "a@example.com", To: []string{"b@example.org"}, Subject: "s", Text: "t", Date: date}
+	held, streamed := base, base
+	held.Attachments = []sesguard.Attachment{{Name: "a.bin", Content: content}}
+	streamed.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: open}}
+	raw := "From: a@example.com\r\nTo: b@example.org\r\n\r\n" + strings.Repeat("0123456789\r\n", len(content)/12)
+	return map[string]*sesguard.Message{
+		"held": &held, "streamed": &streamed,
+		"raw": {From: "a@example.com", To: []string{"b@example.org"}, Raw: strings.NewReader(raw)},
+	}
+}
+
+// The same mail in the SDK's own way is the judge.
+func TestALargeMailIsTheSameRequestAsInTheSDKsOwnWay(t *testing.T) {
+	for _, size := range []int{0, 1, 1000, block - 1, streamFrom, 3 * block, 300_000} {
+		content := bytes.Repeat([]byte{0, 1, 2, 254, 255, '\r', '\n'}, size/7+1)[:size]
+		for name, m := range sources(content) {
+			srv := newFake(t)
+			mail := build(t, m)
+			var data bytes.Buffer
+			if _, err := mail.WriteTo(&data); err != nil {
+				t.Fatal(err)
+			}
+			in := New(sdkOf(srv), Config{}).(*transport).input(mail)
+			in.Content.Raw.Data = data.Bytes()
+			if _, err := sdkOf(srv).SendEmail(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			noop := func(o *sesv2.Options) { o.APIOptions = append(o.APIOptions, nothing) }
+			for _, client := range []*sesv2.Client{sdkOf(srv), sdkOf(srv, noop), sdkOf(srv, Guard(sesguard.Options{}))} {
+				if _, err := New(client, Config{}).Attempt(t.Context(), mail); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := Wrap(client, sesguard.Options{}).SendEmail(t.Context(), in); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(in.Content.Raw.Data) != data.Len() {
+				t.Error("the caller's input lost its data")
+			}
+			got := srv.Accepted()
+			for i, a := range got {
+				if !bytes.Equal(a.Data, got[0].Data) || !sameJSON(a.Request, got[0].Request) {
+					t.Errorf("%s of %d octets: request %d differs from the SDK's", name, size, i)
+				}
+			}
+			if len(got) != 7 {
+				t.Errorf("%d mails accepted", len(got))
+			}
+		}
+	}
+}
+
+func sameJSON(a, b []byte) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && string(mustJSON(x)) == string(mustJSON(y))
+}
+
+func mustJSON(v any) []byte { b, _ := json.Marshal(v); return b }
+
+func TestAPIAttachmentsAreClosedAsOftenAsOpened(t *testing.T) {
+	srv := newFake(t)
+	opened, closed := 0, 0
+	m := letter()
+	m.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: func() (io.ReadCloser, error) {
+		opened++
+		return closer{strings.NewReader("content"), &closed}, nil
+	}}}
+	srv.Script(sestest.Refuse("send-rate-exceeded"), sestest.Refuse("send-rate-exceeded"))
+	if _, err := sesguard.New(New(sdkOf(srv), Config{}), sesguard.Options{Retry: retryPolicy(5, false)}).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if opened != 6 || closed != 6 {
+		t.Errorf("opened %d and closed %d times in 3 attempts, want twice in each", opened, closed)
+	}
+}
+
+type closer struct {
+	io.Reader
+	closed *int
+}
+
+func (c closer) Close() error { *c.closed++; return nil }
+
+type errReader struct{ err error }
+
+func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+func TestASourceThatFailsSendsNothing(t *testing.T) {
+	broken := errors.New("disk on fire")
+	half := strings.Repeat("x", 300_000)
+	second := func(r func() io.Reader) func() (io.ReadCloser, error) { // what comes when it is opened again
+		n := 0
+		return func() (io.ReadCloser, error) {
+			if n++; n%2 == 1 {
+				return io.NopCloser(strings.NewReader(half)), nil
+			}
+			return io.NopCloser(r()), nil
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		open   func() (io.ReadCloser, error)
+		reason seserrors.Reason
+		cause  error
+	}{
+		{"cannot be opened", func() (io.ReadCloser, error) { return nil, broken }, seserrors.ContentUnreadable, broken},
+		{"cannot be read to its end", func() (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(strings.NewReader(half), errReader{broken})), nil
+		}, seserrors.ContentUnreadable, broken},
+		{"cannot be opened again", func() func() (io.ReadCloser, error) {
+			n := 0
+			return func() (io.ReadCloser, error) {
+				if n++; n%2 == 1 {
+					return io.NopCloser(strings.NewReader(half)), nil
+				}
+				return nil, broken
+			}
+		}(), seserrors.ContentUnreadable, broken},
+		{"fails when read again", second(func() io.Reader {
+			return io.MultiReader(strings.NewReader(half[1:]), errReader{broken})
+		}), seserrors.ContentUnreadable, broken},
+		{"has shrunk", second(func() io.Reader { return strings.NewReader(half[1000:]) }), seserrors.ContentUnreadable, nil},
+		{"has grown", second(func() io.Reader { return strings.NewReader(half + half) }), seserrors.ContentUnreadable, nil},
+		{"has another octet", second(func() io.Reader { return strings.NewReader(half[1:] + "y") }), seserrors.ContentUnreadable, nil},
+		{"is too long", func() (io.ReadCloser, error) {
+			return io.NopCloser(io.LimitReader(zeros{}, maxMessage)), nil
+		}, seserrors.MessageTooLong, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for name, send := range map[string]func(*sestest.Server, *sesguard.Mail) error{
+				"transport": func(srv *sestest.Server, m *sesguard.Mail) error {
+					_, err := New(sdkOf(srv), Config{}).Attempt(t.Context(), m)
+					return err
+				},
+				"over the SDK's HTTP client": func(srv *sestest.Server, m *sesguard.Mail) error {
+					_, err := New(sdkClient(buildable(srv), func(o *sesv2.Options) { o.BaseEndpoint = &srv.URL }), Config{}).Attempt(t.Context(), m)
+					return err
+				},
+			} {
+				srv := newFake(t)
+				m := letter()
+				m.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: tc.open}}
+				err := send(srv, build(t, m))
+				if !errors.Is(err, seserrors.Invalid) || !errors.Is(err, tc.reason) || tc.cause != nil && !errors.Is(err, tc.cause) || seserrors.MaybeAccepted(err) {
+					t.Errorf("%s: got %v, want %s with its cause and without doubt", name, err, tc.reason)
+				}
+				if n := len(srv.Accepted()); n != 0 {
+					t.Errorf("%s: %d mails accepted", name, n)
+				}
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// The reader stands still in the first pass, or when the request is under way.
+func TestASourceThatStandsStillDoesNotHoldASendBeyondItsContext(t *testing.T) {
+	for _, pass := range []int{1, 2} {
+		for name, api := range map[string]func(*sestest.Server) SendEmailAPI{
+			"the SDK's client": func(srv *sestest.Server) SendEmailAPI {
+				return sdkClient(buildable(srv), func(o *sesv2.Options) { o.BaseEndpoint = &srv.URL })
+			},
+			"an interface": func(srv *sestest.Server) SendEmailAPI { return apiFunc(sdkOf(srv).SendEmail) },
+		} {
+			if pass == 2 && name == "an interface" {
+				continue // its content is read once
+			}
+			t.Run(name, func(t *testing.T) {
+				srv := newFake(t)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				left := errors.New("the user left")
+				release := make(chan struct{})
+				defer close(release)
+				n := 0
+				m := letter()
+				m.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: func() (io.ReadCloser, error) {
+					if n++; n < pass {
+						return io.NopCloser(strings.NewReader(strings.Repeat("x", 200_000))), nil
+					}
+					return io.NopCloser(io.MultiReader(strings.NewReader(strings.Repeat("x", 100_000)), stuck{func() { cancel(left) }, release})), nil
+				}}}
+				_, err := New(api(srv), Config{}).Attempt(ctx, build(t, m))
+				if !errors.Is(err, seserrors.Canceled) || !errors.Is(err, left) || seserrors.MaybeAccepted(err) || len(srv.Accepted()) != 0 {
+					t.Errorf("pass %d: got %v, want canceled by its cause and without doubt", pass, err)
+				}
+			})
+		}
+	}
+}
+
+// stuck stands still in Read.
+type stuck struct {
+	reached func()
+	release chan struct{}
+}
+
+func (s stuck) Read([]byte) (int, error) { s.reached(); <-s.release; return 0, io.EOF }
+
+// Nobody else's code is in a plain client, so that a large mail needs not be
+// held for it.
+func TestAMiddlewareFindsTheContentInTheInput(t *testing.T) {
+	srv := newFake(t)
+	var seen int
+	spy := func(o *sesv2.Options) { o.APIOptions = append(o.APIOptions, spyOn(&seen)) }
+	held := sources(make([]byte, 200_000))["held"]
+	mail := build(t, held)
+	if _, err := New(sdkOf(srv, spy), Config{}).Attempt(t.Context(), mail); err != nil || int64(seen) != mail.Size() {
+		t.Errorf("%v; a middleware saw %d octets of %d", err, seen, mail.Size())
+	}
+	mock := apiFunc(func(_ context.Context, in *sesv2.SendEmailInput, _ ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+		seen = len(in.Content.Raw.Data)
+		return &sesv2.SendEmailOutput{MessageId: aws.String("id")}, nil
+	})
+	for name, m := range sources(make([]byte, 200_000)) {
+		if seen = 0; name != "" {
+			if _, err := New(mock, Config{}).Attempt(t.Context(), build(t, m)); err != nil || seen < 200_000 {
+				t.Errorf("%s: %v; a mock saw %d octets", name, err, seen)
+			}
+		}
+	}
+}
+
+func TestALargeMailWorksWithHTTP2AndRetries(t *testing.T) {
+	srv := sestest.NewServer() // HTTP/2 needs sockets
+	defer srv.Close()
+	m := sources(make([]byte, 500_000))["streamed"]
+	srv.Script(sestest.Refuse("send-rate-exceeded"), sestest.Refuse("service-failure"))
+	client := sdkClient(buildable(srv), func(o *sesv2.Options) { o.BaseEndpoint = &srv.URL })
+	r, err := sesguard.New(New(client, Config{}), sesguard.Options{Retry: retryPolicy(5, false)}).Send(t.Context(), m)
+	if err != nil || r.Attempts != 3 || len(srv.Accepted()) != 1 {
+		t.Errorf("%+v, %v, %d accepted", r, err, len(srv.Accepted()))
+	}
+}
+
+// The signature covers the octets that go out: a server that computes it anew
+// finds the same.
+func TestTheSignatureIsOfTheOctetsThatAreSent(t *testing.T) {
+	mail := build(t, sources(make([]byte, 200_000))["streamed"])
+	var sent []byte
+	var signed string
+	client := sdkClient(doer(func(r *http.Request) (resp *http.Response, err error) {
+		sent, err = io.ReadAll(r.Body)
+		signed = r.Header.Get("Authorization")
+		if int64(len(sent)) != r.ContentLength {
+			t.Errorf("%d octets of %d", len(sent), r.ContentLength)
+		}
+		return response(r, 200, "", accepted), err
+	}), func(o *sesv2.Options) { o.HTTPSignerV4 = hashes{} })
+	if _, err := New(client, Config{}).Attempt(t.Context(), mail); err != nil {
+		t.Fatal(err)
+	}
+	if want := hashOf(sent); signed != want {
+		t.Errorf("signed the hash %s, sent %s", signed, want)
+	}
+}
