@@ -74,6 +74,8 @@ func (q *sendRequest) submission(a *Account) (*submission, *refusal) {
 		ReturnPathARN:    q.FeedbackForwardingEmailAddressIdentityArn,
 		Tenant:           q.TenantName,
 		region:           a.region,
+		source:           q.FromEmailAddress,
+		operation:        q.operation(),
 	}}
 	if l := q.ListManagementOptions; l != nil {
 		m.mail.List = l.ContactListName
@@ -87,6 +89,17 @@ func (q *sendRequest) submission(a *Account) (*submission, *refusal) {
 		}
 	}
 	return m, nil
+}
+
+// operation is the v1 operation of the content, as SES tags it.
+func (q *sendRequest) operation() string {
+	switch {
+	case q.Content.Raw != nil:
+		return "SendRawEmail"
+	case q.Content.Template != nil:
+		return "SendTemplatedEmail"
+	}
+	return "SendEmail"
 }
 
 func (q *sendRequest) setTags(m *submission, _ *Account) *refusal {
@@ -223,6 +236,9 @@ func (a *Account) state(now time.Time) account {
 	defer a.mu.Unlock()
 	a.day.expire(now)
 	enforcement := "HEALTHY"
+	if a.probation {
+		enforcement = "PROBATION"
+	}
 	if a.suspended {
 		enforcement = "SHUTDOWN"
 	}
