@@ -31,6 +31,10 @@ type Account struct {
 	suppressed map[string]Suppressed
 	recent     window // what still counts against the rate
 	day        window // what counts against the quota
+
+	denied      []string // permissions
+	control     window   // control calls of the last second
+	controlRate float64
 }
 
 // A window counts recipients, each message's until it falls out.
@@ -132,6 +136,17 @@ func (a *Account) SetMax24HourSend(n float64) { a.set(func() { a.quota = n }) }
 
 // SetSendingPaused pauses sending for the account.
 func (a *Account) SetSendingPaused(on bool) { a.set(func() { a.paused = on }) }
+
+// Deny takes permissions of control calls away, such as "ses:GetAccount", in
+// place of those taken before. Without an argument it gives all back. A mail is
+// denied by Refuse.
+func (a *Account) Deny(actions ...string) { a.set(func() { a.denied = actions }) }
+
+// SetControlRate sets how many control calls SES takes in any second, all of
+// them counted together: those that read the account, identities and
+// configuration sets, and all about the suppression list and templates. 0, as
+// at the start: no limit. SES takes 1.
+func (a *Account) SetControlRate(perSecond float64) { a.set(func() { a.controlRate = perSecond }) }
 
 // SetProbation puts the account under review, in which it sends on, or ends
 // the review.

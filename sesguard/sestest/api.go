@@ -22,7 +22,7 @@ func (s *Server) newAPIServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/email/outbound-emails", s.handle((*apiCall).sendEmail))
 	mux.HandleFunc("POST /v2/email/outbound-bulk-emails", s.handle((*apiCall).sendBulkEmail))
-	mux.HandleFunc("GET /v2/email/account", s.handle((*apiCall).getAccount))
+	s.handleControl(mux)
 	mux.HandleFunc("GET /{$}", s.aside(s.serveSNS))
 	mux.HandleFunc("GET /{file}", s.aside(s.serveCert))
 	mux.HandleFunc("POST /{$}", s.aside(s.serveSQS))
