@@ -2,6 +2,8 @@ package sestest
 
 import (
 	"cmp"
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,16 +18,23 @@ import (
 type Account struct {
 	region     string
 	mu         sync.Mutex
-	identities map[string]bool
+	identities map[string]Identity
 	sandbox    bool
 	paused     bool
 	suspended  bool
+	probation  bool
 	rate       float64
 	quota      float64
-	sets       map[string]bool // configuration sets; true: paused
+	sets       map[string]ConfigurationSet
 	templates  map[string]storedTemplate
+	suppress   []string // reasons that put a recipient on the list, and keep it from getting mail
+	suppressed map[string]Suppressed
 	recent     window // what still counts against the rate
 	day        window // what counts against the quota
+
+	denied      []string // permissions
+	control     window   // control calls of the last second
+	controlRate float64
 }
 
 // A window counts recipients, each message's until it falls out.
@@ -70,9 +79,11 @@ func identityARN(region, identity string) string {
 
 func newAccount() *Account {
 	return &Account{
-		identities: map[string]bool{"example.com": true},
-		sets:       map[string]bool{},
+		identities: map[string]Identity{"example.com": {}},
+		sets:       map[string]ConfigurationSet{},
 		templates:  map[string]storedTemplate{},
+		suppress:   []string{"BOUNCE", "COMPLAINT"},
+		suppressed: map[string]Suppressed{},
 	}
 }
 
@@ -84,7 +95,7 @@ func (a *Account) Verify(identity ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range identity {
-		a.identities[canonical(id)] = true
+		a.identities[canonical(id)] = Identity{}
 	}
 }
 
@@ -126,15 +137,37 @@ func (a *Account) SetMax24HourSend(n float64) { a.set(func() { a.quota = n }) }
 // SetSendingPaused pauses sending for the account.
 func (a *Account) SetSendingPaused(on bool) { a.set(func() { a.paused = on }) }
 
+// Deny takes permissions of control calls away, such as "ses:GetAccount", in
+// place of those taken before. Without an argument it gives all back. A mail is
+// denied by Refuse.
+func (a *Account) Deny(actions ...string) { a.set(func() { a.denied = actions }) }
+
+// SetControlRate sets how many control calls SES takes in any second, all of
+// them counted together: those that read the account, identities and
+// configuration sets, and all about the suppression list and templates. 0, as
+// at the start: no limit. SES takes 1.
+func (a *Account) SetControlRate(perSecond float64) { a.set(func() { a.controlRate = perSecond }) }
+
+// SetProbation puts the account under review, in which it sends on, or ends
+// the review.
+func (a *Account) SetProbation(on bool) { a.set(func() { a.probation = on }) }
+
 // SetSuspended shuts the account down for good, or opens it again.
 func (a *Account) SetSuspended(on bool) { a.set(func() { a.suspended = on }) }
 
-// AddConfigurationSet adds a configuration set that may send.
-func (a *Account) AddConfigurationSet(name string) { a.set(func() { a.sets[name] = false }) }
+// AddConfigurationSet adds a configuration set that may send and publishes no
+// events, in place of one of the same name.
+func (a *Account) AddConfigurationSet(name string) { a.SetConfigurationSet(name, ConfigurationSet{}) }
 
 // PauseConfigurationSet pauses a configuration set or lets it send again, and
 // adds it if it did not exist.
-func (a *Account) PauseConfigurationSet(name string, on bool) { a.set(func() { a.sets[name] = on }) }
+func (a *Account) PauseConfigurationSet(name string, on bool) {
+	a.set(func() {
+		set := a.sets[name]
+		set.SendingPaused = on
+		a.sets[name] = set
+	})
+}
 
 // RemoveConfigurationSet removes a configuration set.
 func (a *Account) RemoveConfigurationSet(name string) { a.set(func() { delete(a.sets, name) }) }
@@ -174,12 +207,14 @@ func (a *Account) admit(m *submission, now time.Time) *refusal {
 	a.day.expire(now)
 	a.recent.expire(now)
 	n := len(m.mail.To)
-	if a.day.overflows(n, a.quota) {
+	billed := slices.DeleteFunc(slices.Clone(m.mail.To), isSimulated)
+	if a.day.overflows(len(billed), a.quota) {
 		return refused(seserrors.DailyQuotaExceeded, "")
 	}
 	if a.recent.sum > 0 && a.recent.overflows(n, a.rate) {
 		return refused(seserrors.SendRateExceeded, "")
 	}
+	a.day.add(len(billed), now.Add(24*time.Hour))
 	a.count(n, now)
 	return nil
 }
@@ -187,7 +222,6 @@ func (a *Account) admit(m *submission, now time.Time) *refusal {
 // count keeps a message in the rate's window for a second, or as long as the
 // rate needs for so many recipients.
 func (a *Account) count(n int, now time.Time) {
-	a.day.add(n, now.Add(24*time.Hour))
 	if a.rate <= 0 {
 		return
 	}
@@ -205,17 +239,23 @@ func (a *Account) checkStanding(*submission) *refusal {
 	return nil
 }
 
+// checkSet looks at the sender's identity and the configuration set, which may
+// be the identity's.
 func (a *Account) checkSet(m *submission) *refusal {
-	name := m.mail.ConfigurationSet
-	if name == "" {
-		return nil
+	id, identity := a.identityOf(m.mail.author)
+	m.mail.identity = id
+	m.mail.ConfigurationSet = cmp.Or(m.mail.ConfigurationSet, identity.ConfigurationSet)
+	if name := m.mail.ConfigurationSet; name != "" {
+		set, ok := a.sets[name]
+		if !ok {
+			return refused(seserrors.ConfigurationSetMissing, name)
+		}
+		if set.SendingPaused {
+			return refused(seserrors.ConfigurationSetPaused, name)
+		}
 	}
-	paused, ok := a.sets[name]
-	if !ok {
-		return refused(seserrors.ConfigurationSetMissing, name)
-	}
-	if paused {
-		return refused(seserrors.ConfigurationSetPaused, name)
+	if identity.RejectOnMXFailure && identity.mailFromStatus() != success {
+		return refused(seserrors.MailFromDomainNotVerified, id)
 	}
 	return nil
 }
@@ -267,20 +307,37 @@ func (a *Account) failed(list []mailbox, allowed []string) (names []string) {
 // covers reports whether the address, its domain or a parent of its domain is
 // verified or allowed.
 func (a *Account) covers(addr string, allowed []string) bool {
-	for id := addr; id != ""; {
-		if a.identities[id] {
+	for id := range lineage(addr) {
+		if slices.Contains(allowed, id) {
 			return true
 		}
-		for _, ok := range allowed {
-			if id == ok {
-				return true
-			}
+		if identity, ok := a.identities[id]; ok && identity.status() == success {
+			return true
 		}
-		_, rest, found := strings.Cut(id, "@")
-		if !found {
-			_, rest, _ = strings.Cut(id, ".")
-		}
-		id = rest
 	}
 	return false
+}
+
+// identityOf returns the identity that SES uses for an address: the most
+// special one that is verified. Without one it is the domain.
+func (a *Account) identityOf(addr string) (name string, id Identity) {
+	for name := range lineage(canonical(addr)) {
+		if id, ok := a.identities[name]; ok && id.status() == success {
+			return name, id
+		}
+	}
+	return canonical(addr[strings.LastIndexByte(addr, '@')+1:]), Identity{}
+}
+
+// lineage yields an address, its domain and the parents of its domain.
+func lineage(addr string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for id := addr; id != "" && yield(id); {
+			_, rest, found := strings.Cut(id, "@")
+			if !found {
+				_, rest, _ = strings.Cut(id, ".")
+			}
+			id = rest
+		}
+	}
 }

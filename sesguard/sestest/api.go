@@ -22,7 +22,10 @@ func (s *Server) newAPIServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/email/outbound-emails", s.handle((*apiCall).sendEmail))
 	mux.HandleFunc("POST /v2/email/outbound-bulk-emails", s.handle((*apiCall).sendBulkEmail))
-	mux.HandleFunc("GET /v2/email/account", s.handle((*apiCall).getAccount))
+	s.handleControl(mux)
+	mux.HandleFunc("GET /{$}", s.aside(s.serveSNS))
+	mux.HandleFunc("GET /{file}", s.aside(s.serveCert))
+	mux.HandleFunc("POST /{$}", s.aside(s.serveSQS))
 	mux.HandleFunc("/", s.handle((*apiCall).unknown))
 	return &http.Server{
 		Handler:     mux,
@@ -125,11 +128,8 @@ func (r *refusal) failure() *apiFailure {
 }
 
 func (s *Server) handle(h func(*apiCall) (any, *apiFailure)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if !s.startRequest() {
-			panic(http.ErrAbortHandler)
-		}
-		defer s.wg.Done()
+	return s.aside(func(w http.ResponseWriter, r *http.Request) {
+		s.countRequest()
 		c := &apiCall{srv: s, w: w, r: r, id: newUUID()}
 		result, failure := h(c)
 		if failure != nil {
@@ -137,19 +137,41 @@ func (s *Server) handle(h func(*apiCall) (any, *apiFailure)) http.HandlerFunc {
 			return
 		}
 		c.write(http.StatusOK, result, nil)
+	})
+}
+
+// aside has Close wait for a request that the API's count leaves out.
+func (s *Server) aside(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.startRequest() {
+			panic(http.ErrAbortHandler)
+		}
+		defer s.wg.Done()
+		h(w, r)
 	}
 }
 
-// startRequest has Close wait for the request.
 func (s *Server) startRequest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	if !s.closed {
+		s.wg.Add(1)
 	}
+	return !s.closed
+}
+
+func (s *Server) countRequest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.requests++
-	s.wg.Add(1)
-	return true
+}
+
+// describe notes where a message came from.
+func (c *apiCall) describe(m *submission, request []byte) {
+	m.mail.Request, m.mail.sourceIP = request, hostOf(c.r.RemoteAddr)
+	if c.r.TLS != nil {
+		m.mail.tlsVersion = tlsVersion(*c.r.TLS)
+	}
 }
 
 func (c *apiCall) write(status int, result any, extra http.Header) {
@@ -268,7 +290,7 @@ func (c *apiCall) sendEmail() (any, *apiFailure) {
 	var req sendRequest
 	problem := json.Unmarshal(b, &req)
 	m, r := req.submission(c.srv.Account)
-	m.mail.Request = b
+	c.describe(m, b)
 	f := c.srv.take(EndOfData, overAPI)
 	switch {
 	case f.preventsAcceptance():

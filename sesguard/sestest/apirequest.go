@@ -2,7 +2,6 @@ package sestest
 
 import (
 	"cmp"
-	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -74,6 +73,8 @@ func (q *sendRequest) submission(a *Account) (*submission, *refusal) {
 		ReturnPathARN:    q.FeedbackForwardingEmailAddressIdentityArn,
 		Tenant:           q.TenantName,
 		region:           a.region,
+		source:           q.FromEmailAddress,
+		operation:        q.operation(),
 	}}
 	if l := q.ListManagementOptions; l != nil {
 		m.mail.List = l.ContactListName
@@ -87,6 +88,17 @@ func (q *sendRequest) submission(a *Account) (*submission, *refusal) {
 		}
 	}
 	return m, nil
+}
+
+// operation is the v1 operation of the content, as SES tags it.
+func (q *sendRequest) operation() string {
+	switch {
+	case q.Content.Raw != nil:
+		return "SendRawEmail"
+	case q.Content.Template != nil:
+		return "SendTemplatedEmail"
+	}
+	return "SendEmail"
 }
 
 func (q *sendRequest) setTags(m *submission, _ *Account) *refusal {
@@ -196,51 +208,4 @@ func (q *sendRequest) setSender(m *submission) *refusal {
 	from, r := parseMailbox(source)
 	m.mail.From = from.addr
 	return r
-}
-
-// account is the answer of GetAccount.
-type account struct {
-	DedicatedIpAutoWarmupEnabled            bool
-	EnforcementStatus                       string
-	ProductionAccessEnabled, SendingEnabled bool
-	SendQuota                               sendQuota
-}
-
-type sendQuota struct {
-	Max24HourSend, MaxSendRate, SentLast24Hours float64
-}
-
-// unlimitedRate is reported for an account without a limit; SES has no such
-// account.
-const unlimitedRate = 100000
-
-func (c *apiCall) getAccount() (any, *apiFailure) {
-	return c.srv.Account.state(time.Now()), nil
-}
-
-func (a *Account) state(now time.Time) account {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.day.expire(now)
-	enforcement := "HEALTHY"
-	if a.suspended {
-		enforcement = "SHUTDOWN"
-	}
-	return account{
-		EnforcementStatus:       enforcement,
-		ProductionAccessEnabled: !a.sandbox,
-		SendingEnabled:          !a.paused && !a.suspended,
-		SendQuota: sendQuota{
-			Max24HourSend:   orUnlimited(a.quota, -1),
-			MaxSendRate:     orUnlimited(a.rate, unlimitedRate),
-			SentLast24Hours: float64(a.day.sum),
-		},
-	}
-}
-
-func orUnlimited(limit, none float64) float64 {
-	if limit > 0 {
-		return limit
-	}
-	return none
 }

@@ -76,7 +76,8 @@ func (c *apiCall) sendEntry(req *bulkRequest, i int, b []byte) bulkResult {
 	}
 	single := req.single(i)
 	m, r := single.submission(c.srv.Account)
-	m.mail.Request = b
+	c.describe(m, b)
+	m.mail.operation = "SendBulkTemplatedEmail"
 	var id string
 	if r == nil {
 		id, r = c.srv.submit(m)

@@ -52,19 +52,21 @@ func makeCertificate(template *x509.Certificate) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
 }
 
-// certTemplate is valid from 1970 on, because the clock of a testing/synctest
+// Certificates are valid from 1970 on, because the clock of a testing/synctest
 // bubble starts in the year 2000.
+var notBefore, notAfter = time.Unix(0, 0), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func certTemplate(region string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "sestest", Organization: []string{"sestest, a fake SES"}},
-		NotBefore:             time.Unix(0, 0),
-		NotAfter:              time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotBefore:             notBefore,
+		NotAfter:              notAfter,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		DNSNames:              []string{"localhost", smtpHost(region), apiHost(region), memSMTPHost, memAPIHost},
+		DNSNames:              []string{"localhost", smtpHost(region), apiHost(region), snsHost(region), memSMTPHost, memAPIHost},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 }

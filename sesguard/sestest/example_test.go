@@ -1,6 +1,8 @@
 package sestest_test
 
 import (
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/smtp"
 	"strings"
@@ -42,6 +44,61 @@ func ExampleServer_Script() {
 	// <nil>
 	// EOF
 	// 2 accepted, 0 faults left
+}
+
+// A mail is read as its recipient reads it.
+func ExampleMail() {
+	s := sestest.NewServer()
+	defer s.Close()
+
+	msg := "From: shop@example.com\r\nTo: ann@example.org\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n" +
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nRGVhciBBbm4u\r\n"
+	if err := smtp.SendMail(s.PlainAddr, nil, "shop@example.com", []string{"ann@example.org"}, []byte(msg)); err != nil {
+		fmt.Println(err)
+	}
+	m := s.Accepted()[0]
+	fmt.Println(m.Subject(), m.Text(), m.Header("Message-ID") == m.HeaderID())
+	// Output: Grüße Dear Ann. true
+}
+
+// Another process finds the server on a fixed port and trusts its certificate.
+func ExampleNewUnstartedServer() {
+	s := sestest.NewUnstartedServer()
+	s.Region = "eu-west-1"
+	s.SMTPAddr = "127.0.0.1:0" // or a port of your choice
+	if err := s.Start(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	block, _ := pem.Decode(s.CertPEM())
+	fmt.Println(s.Region, block.Type)
+	// Output: eu-west-1 CERTIFICATE
+}
+
+// SES tells what became of a mail to those who ask for it.
+func ExampleEvents() {
+	s := sestest.NewServer()
+	defer s.Close()
+	s.Account.SetConfigurationSet("all", sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{}}})
+	s.Account.SetIdentity("example.com", sestest.Identity{ConfigurationSet: "all"})
+	s.Events.Subscribe(sestest.Subscription{Raw: true, Func: func(event []byte) {
+		var e struct {
+			EventType string
+			Mail      struct{ Destination []string }
+		}
+		fmt.Println(json.Unmarshal(event, &e), e.EventType, e.Mail.Destination)
+	}})
+
+	msg := []byte("From: shop@example.com\r\nTo: ann@example.org\r\n\r\nHello.\r\n")
+	if err := smtp.SendMail(s.PlainAddr, nil, "shop@example.com", []string{"ann@example.org"}, msg); err != nil {
+		fmt.Println(err)
+	}
+	s.Events.Bounce(s.Accepted()[0], "Transient/MailboxFull", "smtp; 452 4.2.2 mailbox full")
+	s.Events.Wait()
+	// Output:
+	// <nil> Send [ann@example.org]
+	// <nil> Bounce [ann@example.org]
 }
 
 // The account decides as SES does, after the final dot.

@@ -50,7 +50,10 @@ type Mail struct {
 	// Unrendered only.
 	Problem string
 
-	region string
+	// For events.
+	region, identity, template, operation string
+	source, author                        string // From as the API got it; the address of the From field
+	sourceIP, tlsVersion                  string
 }
 
 func (m Mail) clone() Mail {

@@ -47,6 +47,7 @@ type Server struct {
 	AccessKeyID, SecretAccessKey string // for API clients; signatures are not checked
 
 	Account *Account // what the account may do; for both transports
+	Events  *Events  // what becomes of accepted mails
 
 	memory    map[string]*memListener // nil for a server on loopback
 	dialNames map[string]string       // SES's own names, to the addresses above
@@ -110,7 +111,7 @@ func NewMemoryServer() *Server {
 // addresses, region or credentials, script what is to happen, and call Start
 // or StartMemory.
 func NewUnstartedServer() *Server {
-	return &Server{
+	s := &Server{
 		Region:          DefaultRegion,
 		Username:        "AKIAIOSFODNN7EXAMPLE",
 		Password:        "sestest-smtp-password",
@@ -121,6 +122,8 @@ func NewUnstartedServer() *Server {
 		conns:           make(map[net.Conn]struct{}),
 		limits:          limits{idle: DefaultIdleLimit},
 	}
+	s.Events = newEvents(s)
+	return s
 }
 
 // Start listens on the addresses that are set, so that other processes can
@@ -184,7 +187,7 @@ func apiHost(region string) string  { return "email." + region + ".amazonaws.com
 // port on which SES answers ("Connecting to an Amazon SES SMTP endpoint",
 // Amazon SES Developer Guide), to the fake's.
 func (s *Server) sesNames(api string) map[string]string {
-	names := map[string]string{apiHost(s.Region) + ":443": api}
+	names := map[string]string{apiHost(s.Region) + ":443": api, snsHost(s.Region) + ":443": api}
 	for _, port := range []string{"25", "587", "2587"} {
 		names[smtpHost(s.Region)+":"+port] = s.SMTPAddr
 	}
@@ -207,6 +210,7 @@ func (s *Server) serve(apiAddr string, smtp, smtps, plain, api net.Listener) {
 	s.wg.Go(func() { s.acceptSMTP(smtps, modeWrapper) })
 	s.wg.Go(func() { s.acceptSMTP(plain, modePlain) })
 	s.api = s.newAPIServer()
+	s.wg.Go(s.Events.run)
 	s.wg.Go(func() { s.api.ServeTLS(&apiListener{Listener: api, srv: s}, "", "") })
 }
 
@@ -235,6 +239,7 @@ func (s *Server) Close() {
 	for _, c := range conns {
 		c.Close()
 	}
+	s.Events.stop()
 	s.wg.Wait()
 }
 
@@ -280,7 +285,8 @@ func (s *Server) HTTPClient() *http.Client {
 
 // DialContext connects to one of the server's addresses, or to SES's own
 // names in the server's region: email-smtp.REGION.amazonaws.com on its five
-// ports and email.REGION.amazonaws.com:443. A server on loopback dials
+// ports, email.REGION.amazonaws.com:443 and, for the certificate that signs
+// events, sns.REGION.amazonaws.com:443. A server on loopback dials
 // every other address as net.Dialer does; one in memory knows no other and
 // returns a *net.OpError of a dial whose cause is a *net.DNSError.
 func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -436,7 +436,21 @@ func (x *session) openMail(arg string) {
 	from, params, _ := parsePath(arg, "FROM:")
 	x.mails++
 	x.open = true
-	x.mail = Mail{Transport: string(overSMTP), From: from, Params: params, Conn: x.number, region: x.srv.Region}
+	x.mail = Mail{Transport: string(overSMTP), From: from, Params: params, Conn: x.number,
+		region: x.srv.Region, operation: "SendSmtpEmail", sourceIP: hostOf(x.tcp.RemoteAddr().String())}
+	if c, ok := x.conn.(*tls.Conn); ok {
+		x.mail.tlsVersion = tlsVersion(c.ConnectionState())
+	}
+}
+
+func hostOf(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	return host
+}
+
+// tlsVersion spells a version as SES does: "TLSv1.3".
+func tlsVersion(state tls.ConnectionState) string {
+	return strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1)
 }
 
 func (x *session) judgeMail(arg string) (code int, text string) {

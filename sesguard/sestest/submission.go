@@ -149,11 +149,21 @@ func (s *Server) submit(m *submission) (id string, r *refusal) {
 	if r := m.examine(); r != nil {
 		return "", r
 	}
+	m.mail.author, m.mail.template = m.sender(), m.template
+	if r := s.accept(m); r != nil {
+		return "", r
+	}
+	s.Events.accepted(m.mail)
+	return m.mail.ID, nil
+}
+
+// accept lets the account decide, and puts the mail into the mailbox.
+func (s *Server) accept(m *submission) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if r := s.Account.admit(m, now); r != nil {
-		return "", r
+		return r
 	}
 	m.mail.Time = now
 	if m.mail.ID == "" {
@@ -165,7 +175,7 @@ func (s *Server) submit(m *submission) (id string, r *refusal) {
 	} else {
 		s.accepted = append(s.accepted, m.mail)
 	}
-	return m.mail.ID, nil
+	return nil
 }
 
 // newID makes an id of the shape of SES's: the time in milliseconds, a UUID

@@ -1,0 +1,342 @@
+package sestest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Subscription hears of what is published to a topic of SNS. One of Func,
+// Queue, Handler and URL says how.
+type Subscription struct {
+	Topic string // ARN; "": Events.TopicARN
+
+	// Func gets the message as a queue would hold it. Others wait until it
+	// returns.
+	Func func(message []byte)
+
+	// Queue names a queue of SQS, which is made if it is new. Clients of SQS
+	// read it at Server.URL; its own URL is https://sqs.REGION.amazonaws.com/
+	// with the account's number and the name, as GetQueueUrl tells.
+	Queue string
+
+	// Handler and URL get signed HTTP posts, Handler without a network, which
+	// is what a testing/synctest bubble needs. A request for confirmation
+	// comes first, and nothing else until its SubscribeURL was visited. A post
+	// that draws a status of 500 to 599 or 429, or no answer within 15 seconds,
+	// is repeated up to three times, 20 seconds apart; any other status but
+	// 2xx loses it ("Amazon SNS message delivery retries", Amazon SNS Developer
+	// Guide).
+	Handler http.Handler
+	URL     string
+
+	Raw       bool // raw message delivery: the event without an envelope, and over HTTP unsigned
+	Confirmed bool // skip the confirmation of Handler and URL
+	SHA256    bool // the topic signs with SignatureVersion 2; else, as topics do by default, with 1
+}
+
+// A subscriber is a subscription and what became of it.
+type subscriber struct {
+	Subscription
+	arn, token string
+	confirmed  bool // guarded by Events.mu
+}
+
+// TopicARN returns the ARN of the topic to which event destinations and
+// subscriptions refer that name none.
+func (e *Events) TopicARN() string { return e.srv.Account.topic("") }
+
+func (a *Account) topic(arn string) string {
+	return cmp.Or(arn, "arn:aws:sns:"+cmp.Or(a.region, DefaultRegion)+":"+accountID+":sestest")
+}
+
+// Subscribe adds a subscription to a topic. Call it after Start if it names no
+// topic and the region is not the default.
+func (e *Events) Subscribe(sub Subscription) {
+	sub.Topic = e.srv.Account.topic(sub.Topic)
+	s := &subscriber{Subscription: sub, arn: sub.Topic + ":" + newUUID(), token: strings.ReplaceAll(newUUID()+newUUID(), "-", "")}
+	s.confirmed = sub.Confirmed || sub.Handler == nil && sub.URL == ""
+	e.mu.Lock()
+	e.subs = append(e.subs, s)
+	e.mu.Unlock()
+	if sub.Queue != "" {
+		e.queue(sub.Queue, true)
+	}
+	if !s.confirmed {
+		n := e.newNotification(s, "SubscriptionConfirmation")
+		n.Token, n.SubscribeURL = s.token, e.snsURL("/?Action=ConfirmSubscription&TopicArn="+url.QueryEscape(s.Topic)+"&Token="+s.token)
+		n.Message = "You have chosen to subscribe to the topic " + s.Topic + ".\nTo confirm the subscription, visit the SubscribeURL included in this message."
+		e.after(0, func() { e.post(s, n.sign(s.SHA256), n, 0) })
+	}
+}
+
+func (e *Events) snsURL(path string) string { return "https://" + snsHost(e.srv.Region) + path }
+
+// A notification is the envelope in which SNS sends a message.
+type notification struct {
+	Type             string
+	MessageID        string `json:"MessageId"`
+	Token            string `json:",omitempty"`
+	TopicARN         string `json:"TopicArn"`
+	Subject          string `json:",omitempty"`
+	Message          string
+	SubscribeURL     string `json:",omitempty"`
+	Timestamp        string
+	SignatureVersion string
+	Signature        string
+	SigningCertURL   string
+	UnsubscribeURL   string `json:",omitempty"`
+}
+
+func (e *Events) newNotification(s *subscriber, typ string) *notification {
+	return &notification{
+		Type: typ, MessageID: newUUID(), TopicARN: s.Topic, Timestamp: stamp(time.Now()),
+		SigningCertURL: e.snsURL(signingCertPath),
+	}
+}
+
+// notify sends an event to a subscriber.
+func (e *Events) notify(s *subscriber, t target, event []byte) {
+	e.mu.Lock()
+	confirmed := s.confirmed
+	e.mu.Unlock()
+	if !confirmed {
+		return
+	}
+	n := e.newNotification(s, "Notification")
+	n.Message = string(event)
+	n.UnsubscribeURL = e.snsURL("/?Action=Unsubscribe&SubscriptionArn=" + url.QueryEscape(s.arn))
+	if !t.notification {
+		n.Subject = "Amazon SES Email Event Notification"
+	}
+	body := event
+	if !s.Raw {
+		body = n.sign(s.SHA256)
+	}
+	switch {
+	case s.Func != nil:
+		s.Func(bytes.Clone(body))
+	case s.Queue != "":
+		e.queue(s.Queue, true).put(body)
+	default:
+		e.post(s, body, n, 0)
+	}
+}
+
+// The default policy of SNS for HTTP endpoints.
+const (
+	maxRetries  = 3
+	retryAfter  = 20 * time.Second
+	postTimeout = 15 * time.Second
+)
+
+// post makes one attempt and plans the next.
+func (e *Events) post(s *subscriber, body []byte, n *notification, retries int) {
+	status := e.request(s, body, n)
+	switch {
+	case status >= 200 && status <= 299:
+	case (status == 0 || status >= 500 || status == http.StatusTooManyRequests) && retries < maxRetries:
+		e.after(retryAfter, func() { e.post(s, body, n, retries+1) })
+	default:
+		e.mu.Lock()
+		e.lost++
+		e.mu.Unlock()
+	}
+}
+
+// request posts and returns the status, or 0 if there is none.
+func (e *Events) request(s *subscriber, body []byte, n *notification) int {
+	ctx, cancel := context.WithTimeout(e.life, postTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cmp.Or(s.URL, "http://subscriber.invalid/"), bytes.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	req.Header = http.Header{
+		"Content-Type":           {"text/plain; charset=UTF-8"},
+		"User-Agent":             {"Amazon Simple Notification Service Agent"},
+		"X-Amz-Sns-Message-Type": {n.Type}, "X-Amz-Sns-Message-Id": {n.MessageID}, "X-Amz-Sns-Topic-Arn": {n.TopicARN},
+	}
+	if n.Type == "Notification" {
+		req.Header.Set("X-Amz-Sns-Subscription-Arn", s.arn)
+		if s.Raw {
+			req.Header.Set("X-Amz-Sns-Rawdelivery", "true")
+		}
+	}
+	if s.Handler != nil {
+		return answer(s.Handler, req)
+	}
+	resp, err := snsClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	return resp.StatusCode
+}
+
+// snsClient keeps no connections, whose goroutines would outlive the server,
+// and follows no redirects.
+var snsClient = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// answer asks a handler and returns its status, or 0 if it panics or the
+// request's time is over.
+func answer(h http.Handler, req *http.Request) int {
+	status := make(chan int, 1)
+	go func() {
+		w := &statusWriter{header: http.Header{}}
+		defer func() {
+			if recover() != nil {
+				w.status = 0
+			}
+			status <- w.status
+		}()
+		req.RequestURI, req.RemoteAddr = req.URL.RequestURI(), receiverIP+":443"
+		h.ServeHTTP(w, req)
+		w.WriteHeader(http.StatusOK)
+	}()
+	select {
+	case code := <-status:
+		return code
+	case <-req.Context().Done():
+		return 0
+	}
+}
+
+// A statusWriter keeps the first status.
+type statusWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *statusWriter) Header() http.Header { return w.header }
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return len(b), nil
+}
+
+func (w *statusWriter) WriteHeader(status int) { w.status = cmp.Or(w.status, status) }
+
+// sign fills in the signature and returns the envelope's JSON. Signed are the
+// fields of the type, in byte order of their names ("Verifying the signatures
+// of Amazon SNS messages", Amazon SNS Developer Guide).
+func (n *notification) sign(useSHA256 bool) []byte {
+	fields := []string{"Message", n.Message, "MessageId", n.MessageID}
+	if n.Subject != "" {
+		fields = append(fields, "Subject", n.Subject)
+	}
+	if n.SubscribeURL != "" {
+		fields = append(fields, "SubscribeURL", n.SubscribeURL)
+	}
+	fields = append(fields, "Timestamp", n.Timestamp)
+	if n.Token != "" {
+		fields = append(fields, "Token", n.Token)
+	}
+	fields = append(fields, "TopicArn", n.TopicARN, "Type", n.Type)
+	text := []byte(strings.Join(fields, "\n") + "\n")
+	var signature []byte
+	var err error
+	if useSHA256 {
+		n.SignatureVersion = "2"
+		sum := sha256.Sum256(text)
+		signature, err = rsa.SignPKCS1v15(rand.Reader, signer().key, crypto.SHA256, sum[:])
+	} else {
+		n.SignatureVersion = "1"
+		sum := sha1.Sum(text)
+		signature, err = rsa.SignPKCS1v15(rand.Reader, signer().key, crypto.SHA1, sum[:])
+	}
+	if err != nil {
+		panic("sestest: sign a notification: " + err.Error())
+	}
+	n.Signature = base64.StdEncoding.EncodeToString(signature)
+	b, err := json.Marshal(n)
+	if err != nil {
+		panic("sestest: marshal a notification: " + err.Error())
+	}
+	return b
+}
+
+func snsHost(region string) string { return "sns." + region + ".amazonaws.com" }
+
+const signingCertPath = "/SimpleNotificationService-5e57e57000000000000000000000c0de.pem"
+
+type snsSigner struct {
+	key *rsa.PrivateKey
+	pem []byte
+}
+
+// signer makes the key of all topics, once a process. Its certificate bears the
+// name that SNS's does, which is not the host's.
+var signer = sync.OnceValue(func() snsSigner {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic("sestest: generate a key: " + err.Error())
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sns.amazonaws.com"}, DNSNames: []string{"sns.amazonaws.com"},
+		NotBefore: notBefore, NotAfter: notAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic("sestest: create a certificate: " + err.Error())
+	}
+	return snsSigner{key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+})
+
+// serveCert answers for the SigningCertURL.
+func (s *Server) serveCert(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != signingCertPath {
+		http.NotFound(w, r)
+		return
+	}
+	w.Write(signer().pem)
+}
+
+// serveSNS answers for the SubscribeURL and the UnsubscribeURL.
+func (s *Server) serveSNS(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	e := s.Events
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, sub := range e.subs {
+		switch q.Get("Action") {
+		case "ConfirmSubscription":
+			if q.Get("Token") != sub.token || q.Get("TopicArn") != sub.Topic {
+				continue
+			}
+			sub.confirmed = true
+		case "Unsubscribe":
+			if q.Get("SubscriptionArn") != sub.arn {
+				continue
+			}
+			sub.confirmed = false
+		default:
+			continue
+		}
+		fmt.Fprintf(w, "<%[1]sResponse><%[1]sResult><SubscriptionArn>%[2]s</SubscriptionArn></%[1]sResult></%[1]sResponse>", q.Get("Action"), sub.arn)
+		return
+	}
+	http.Error(w, "Invalid token or subscription", http.StatusBadRequest)
+}
