@@ -9,7 +9,6 @@ require (
 	github.com/aws/smithy-go v1.28.9
 	github.com/cenkalti/backoff/v4 v4.3.0
 	golang.org/x/net v0.62.0
-	golang.org/x/time v0.16.0
 )
 
 require (

@@ -206,7 +206,7 @@ func TestDialErrorsNameWhatIsKnownAboutThem(t *testing.T) {
 		s := newScript(t)
 		missing := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}}
 		_, err := s.client(t, fails(missing), func(cfg *Config) { cfg.Addr, cfg.Region = "", "eu-west-9" }).post(t.Context())
-		e := want(t, err, seserrors.Denied, seserrors.NameNotFound, false)
+		e := want(t, err, seserrors.Unavailable, seserrors.NameNotFound, false)
 		if !strings.Contains(e.Error(), "Config.Region") {
 			t.Error(err)
 		}

@@ -165,7 +165,7 @@ func manyAddresses(n int) []string {
 }
 
 // refuse is SES's refusal for a reason.
-func refuse(r seserrors.Reason) sestest.Fault { return sestest.Refuse(sestest.Cause(r)) }
+func refuse(r seserrors.Reason) sestest.Fault { return sestest.Refuse(r) }
 
 // nothing is a middleware of the user's that does nothing.
 func nothing(*middleware.Stack) error { return nil }
