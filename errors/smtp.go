@@ -30,8 +30,8 @@ func FromSMTP(op string, code int, text string) *Error {
 
 // fromReply fills in e from the clean words of a reply.
 func (e *Error) fromReply(words string) {
-	if rest, ok := strings.CutPrefix(words, `"`); ok { // textproto quotes what it prints
-		words = cutQuoted(rest, `"`)
+	if len(words) > 1 && strings.HasPrefix(words, `"`) && strings.HasSuffix(words, `"`) { // textproto quotes what it prints
+		words = words[1 : len(words)-1]
 	}
 	e.Enhanced, words = cutEnhanced(words)
 	e.Message = shown(words)
