@@ -203,8 +203,11 @@ func all(t *testing.T) (errs []error) {
 	for _, c := range errorsOfGo {
 		errs = append(errs, c.err)
 	}
-	for _, s := range allSamples(t) {
+	for i, s := range allSamples(t) {
 		errs = append(errs, stderrors.New(s.Text), sdkError(s.HTTP, s.code(), s.Text), FromBulkStatus(s.code(), s.Text))
+		if i%8 != 0 {
+			continue
+		}
 		for _, wrap := range wrappings {
 			errs = append(errs, stderrors.New(wrap(454, s.Text)))
 		}

@@ -14,6 +14,7 @@ func (e *Error) fromText(text string) {
 	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
 		text = strings.ReplaceAll(text, "_", " ")
 	}
+	text = strings.TrimSuffix(text, "')") // Python prints ClientError('…')
 	if !isOfOthers(text) && (e.fromAnswerIn(text) || e.fromReplyIn(text)) && !isLost(text) {
 		return
 	}
@@ -31,12 +32,6 @@ func isOfOthers(text string) bool {
 		}
 	}
 	return false
-}
-
-// lostWords are how Go says that a connection broke or a context ended.
-var lostWords = []string{
-	"eof", "connection reset by peer", "broken pipe", "i/o timeout", "closed network connection", "lost connection",
-	"connection lost", "deadline exceeded", "context canceled", "operation was canceled",
 }
 
 // isLost reports whether a text tells of a lost connection outside of what SES
@@ -83,11 +78,7 @@ func (e *Error) fromAnswerIn(text string) bool {
 	if code == "" {
 		return false
 	}
-	words := after
-	if sharedRules.byWords("", after) == nil {
-		_, words = firstWords(sharedRules, "", text)
-	}
-	a := answer{code: code, message: words}
+	a := answer{code: code, message: wordsOf(after, text)}
 	if hasPrefix(text, "operation error ses") || index(text, " operation error ses") >= 0 { // nothing is missing there, whatever the words
 		const mark = "statuscode: "
 		if i := index(text, mark); i >= 0 {
@@ -142,29 +133,28 @@ func cutString(words string) string {
 	return words
 }
 
-// toolMarks are how texts begin that hold a tool's words before those of SES.
-var toolMarks = []string{
-	"operation error ", "an error occurred (", "error executing ", "http/1.1 ", "http/2", "aws::", `{"message":`,
-	"com.amazonaws.", "software.amazon.", "botocore.",
-}
-
 // unwrapped returns SES's words out of the message of an answer, which some
 // tools give back together with words of their own.
 func unwrapped(message string) string {
-	begins := false
-	for _, mark := range toolMarks {
-		begins = begins || hasPrefix(message, mark)
-	}
 	code, after := findCode(message)
-	if code != "" && (strings.HasPrefix(message, code) || begins && sharedRules.byWords("", after) != nil) {
-		return after
+	isTool := code != "" && strings.HasPrefix(message, code)
+	for _, mark := range toolMarks {
+		isTool = isTool || hasPrefix(message, mark)
 	}
-	if begins {
-		if _, words := firstWords(sharedRules, "", message); words != "" {
-			return words
-		}
+	if words := wordsOf(after, message); isTool && words != "" {
+		return words
 	}
 	return message
+}
+
+// wordsOf returns the words of SES after an API code, or anywhere in the text,
+// for some tools print the code last.
+func wordsOf(after, text string) string {
+	if _, words := firstWords(sharedRules, "", after); words != "" {
+		return words
+	}
+	_, words := firstWords(sharedRules, "", text)
+	return words
 }
 
 // findCode returns the first API code or bulk status of the tables that stands
@@ -180,21 +170,11 @@ func findCode(text string) (code, words string) {
 			end++
 		}
 		if word := text[i:end]; isCode(word, text[:i], text[end:]) {
-			return word, afterCode(text[end:])
+			return word, strings.TrimLeft(text[end:], `:-( "',`)
 		}
 		i = end
 	}
 	return "", ""
-}
-
-// afterCode returns the words after an API code, without what tools put between.
-func afterCode(text string) string {
-	text = strings.TrimSuffix(strings.TrimPrefix(text, " (client)"), "')") // Python prints ClientError('…')
-	if _, after, ok := strings.Cut(text, ") when calling the "); ok && text[0] == ')' {
-		_, after, _ = strings.Cut(after, ": ")
-		return after
-	}
-	return strings.TrimLeft(text, `:-( "',`)
 }
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }

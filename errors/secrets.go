@@ -2,14 +2,6 @@ package errors
 
 import "strings"
 
-// secretMarks are the words before a secret that logs and refusals of a
-// signature repeat: "AUTH PLAIN" and its response, and the names of keys and
-// tokens, which ":" or "=" follows.
-var secretMarks = []string{
-	"auth plain ", "auth login ", "authorization: basic ", "x-amz-security-token", "amz-security-token",
-	"aws_secret_access_key", "aws_session_token", "secretaccesskey", "secret_access_key", "sessiontoken", "session_token", "password", "passwd",
-}
-
 // redacted returns clean text with "[redacted]" for what looks like a secret.
 // Text without one is returned as it is, without an allocation.
 func redacted(text string) string {
