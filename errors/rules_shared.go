@@ -215,6 +215,7 @@ var sharedRules = table{
 	{Code: "5", Text: "authentication unsuccessful", Reason: CredentialsInvalid, Source: seenServers},
 	{Code: "5", Text: "invalid credentials", Reason: CredentialsInvalid, Source: seenServers},
 	{Text: "account not subscribed", Reason: NotSubscribed, Source: docSMTP},
+	{Text: "account is not subscribed", Reason: NotSubscribed, Source: docSMTP},
 	{Text: "not signed up", Reason: NotSubscribed, Source: docSMTP},
 	{Text: "account is not signed up", Reason: NotSubscribed, Source: docSMTP},
 	{Text: "are not subscribed to", Reason: NotSubscribed, Source: docCommon},
