@@ -1,6 +1,8 @@
 package errors
 
 import (
+	stderrors "errors"
+	"fmt"
 	"net/textproto"
 	"strings"
 	"testing"
@@ -66,6 +68,11 @@ func (s shape) holds(t *testing.T, words string) {
 			t.Errorf("%d %q: got %v, %s; want %v, %s", s.code, text, e.Class, e.Reason, s.class, s.reason)
 		}
 	}
+	for _, flat := range []string{fmt.Sprintf("send: %d %s", s.code, text), fmt.Sprintf("%d %q", s.code, text)} {
+		if e := Classify(stderrors.New(flat)); e.Class != s.class && e.Class != Unknown || IsRetryable(e) {
+			t.Errorf("%s: got %v, %s; want %v", flat, e.Class, e.Reason, s.class)
+		}
+	}
 	bare := text
 	for _, opening := range []string{"Transaction failed: ", "Message rejected: "} {
 		rest, ok := strings.CutPrefix(text, opening)
@@ -76,6 +83,9 @@ func (s shape) holds(t *testing.T, words string) {
 		bare = rest
 		if e := FromAPI("", sdkError(400, code, bare)); e.Class != s.class || e.Reason != s.reason {
 			t.Errorf("%s %q: got %v, %s; want %v, %s", code, bare, e.Class, e.Reason, s.class, s.reason)
+		}
+		if e := Classify(stderrors.New(sdkError(400, code, bare).Error())); e.Class != s.class && e.Class != Unknown || IsRetryable(e) {
+			t.Errorf("flattened %s %q: got %v, %s; want %v", code, bare, e.Class, e.Reason, s.class)
 		}
 	}
 }

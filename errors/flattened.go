@@ -1,6 +1,9 @@
 package errors
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // fromText fills in e from the text of an error of an unknown type: of a
 // library that flattened a reply of SES with %v, of a relay or a log. Only a
@@ -15,11 +18,12 @@ func (e *Error) fromText(text string) {
 		text = strings.ReplaceAll(text, "_", " ")
 	}
 	text = strings.TrimSuffix(text, "')") // Python prints ClientError('…')
-	if !isOfOthers(text) && (e.fromAnswerIn(text) || e.fromReplyIn(text)) && !isLost(text) {
+	code, at := findCode(text)
+	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
+	if found && !isLost(text) {
 		return
 	}
-	doubt := e.Reason != "" && isLost(text)
-	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: doubt}
+	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
 }
 
 // isOfOthers reports whether a text of the SDK for Go names an operation of a
@@ -71,13 +75,13 @@ func hasLostWords(text string) bool {
 	return false
 }
 
-// fromAnswerIn fills in e from an API code or a bulk status in text and the
+// fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
 // words that belong to it, and reports whether it found both.
-func (e *Error) fromAnswerIn(text string) bool {
-	code, after := findCode(text)
+func (e *Error) fromAnswerIn(text, code string, at int) bool {
 	if code == "" {
 		return false
 	}
+	after := strings.TrimLeft(text[at+len(code):], codeEnd)
 	a := answer{code: code, message: wordsOf(after, text)}
 	if hasPrefix(text, "operation error ses") || index(text, " operation error ses") >= 0 { // nothing is missing there, whatever the words
 		const mark = "statuscode: "
@@ -99,17 +103,21 @@ func (e *Error) fromAnswerIn(text string) bool {
 	return true
 }
 
+// maxTries bounds the places of a hostile text where a reply is looked for.
+const maxTries = 256
+
 // firstWords returns the first rule for code that fits where SES's words may
 // begin in text, with no small letter: at its start, and behind what tools put
 // before the words of others.
 func firstWords(t table, code, text string) (*rule, string) {
-	for i := 0; i < len(text); i++ {
+	for i, tries := 0, 0; i < len(text) && tries < maxTries; i++ {
 		if i > 0 && !strings.ContainsRune(` "'(<>=`, rune(text[i-1])) || text[i] == ' ' || 'a' <= text[i] && text[i] <= 'z' {
 			continue
 		}
 		if i > 1 && text[i-1] == ' ' && !strings.ContainsRune(`:,-`, rune(text[i-2])) {
 			continue
 		}
+		tries++
 		words := text[i:]
 		if i > 0 && text[i-1] == '"' {
 			words = cutString(words)
@@ -136,15 +144,16 @@ func cutString(words string) string {
 // unwrapped returns SES's words out of the message of an answer, which some
 // tools give back together with words of their own.
 func unwrapped(message string) string {
-	code, after := findCode(message)
-	isTool := code != "" && strings.HasPrefix(message, code)
+	code, at := findCode(message)
+	isTool := code != "" && at == 0
 	for _, mark := range toolMarks {
 		isTool = isTool || hasPrefix(message, mark)
 	}
-	if words := wordsOf(after, message); isTool && words != "" {
-		return words
+	if !isTool {
+		return message
 	}
-	return message
+	after := strings.TrimLeft(message[min(len(message), at+len(code)):], codeEnd)
+	return cmp.Or(wordsOf(after, message), message)
 }
 
 // wordsOf returns the words of SES after an API code, or anywhere in the text,
@@ -157,9 +166,12 @@ func wordsOf(after, text string) string {
 	return words
 }
 
+// codeEnd is what tools put behind an API code.
+const codeEnd = `:-( "',`
+
 // findCode returns the first API code or bulk status of the tables that stands
-// in text as a word, and the words after it.
-func findCode(text string) (code, words string) {
+// in text as a word, and where: at its end if there is none.
+func findCode(text string) (code string, at int) {
 	for i := 0; i < len(text); {
 		if !isUpper(text[i]) || i > 0 && isWord(text[i-1]) {
 			i++
@@ -170,11 +182,11 @@ func findCode(text string) (code, words string) {
 			end++
 		}
 		if word := text[i:end]; isCode(word, text[:i], text[end:]) {
-			return word, strings.TrimLeft(text[end:], `:-( "',`)
+			return word, i
 		}
 		i = end
 	}
-	return "", ""
+	return "", len(text)
 }
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }
@@ -212,14 +224,15 @@ func capitals(s string) (n int) {
 	return n
 }
 
-// fromReplyIn fills in e from an SMTP reply in text, code and words, and reports
-// whether it found one.
-func (e *Error) fromReplyIn(text string) bool {
-	for i := 0; i+3 <= len(text); i++ {
+// fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
+// stands before end, and reports whether it found one.
+func (e *Error) fromReplyIn(text string, end int) bool {
+	for i, tries := 0, 0; i+3 <= end && tries < maxTries; i++ {
 		n := number(text[i:])
 		if n == 0 || !isReplyCode(text[i:i+3]) || i > 0 && (isWord(text[i-1]) || strings.ContainsRune(".-/", rune(text[i-1]))) {
 			continue
 		}
+		tries++
 		words := afterReplyCode(text[i+3:])
 		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
 		if _, bare := cutEnhanced(words); replyWords.byWords(text[i:i+3], bare) != nil {
@@ -229,7 +242,7 @@ func (e *Error) fromReplyIn(text string) bool {
 		}
 	}
 	const mark = " smtp code: " // PHPMailer prints the words first
-	if i := index(text, mark); i >= 0 {
+	if i := index(text, mark); i >= 0 && i < end {
 		if n := number(text[i+len(mark):]); n != 0 {
 			if _, words := firstWords(replyWords, text[i+len(mark):][:3], text[:i]); words != "" {
 				e.Code = n
