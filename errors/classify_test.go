@@ -205,7 +205,7 @@ func all(t *testing.T) (errs []error) {
 	}
 	for i, s := range allSamples(t) {
 		errs = append(errs, stderrors.New(s.Text), sdkError(s.HTTP, s.code(), s.Text), FromBulkStatus(s.code(), s.Text))
-		if i%8 != 0 {
+		if i%24 != 0 {
 			continue
 		}
 		for _, wrap := range wrappings {

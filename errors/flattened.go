@@ -41,38 +41,13 @@ func isOfOthers(text string) bool {
 // isLost reports whether a text tells of a lost connection outside of what SES
 // repeats from the mail: then the reply in it may not be the last word.
 func isLost(text string) bool {
+	var own strings.Builder
 	for start, end := identityList(text); start < end; start, end = identityList(text) {
-		if hasLostWords(text[:start]) {
-			return true
-		}
+		own.WriteString(text[:start])
 		text = text[end:]
 	}
-	return hasLostWords(text)
-}
-
-// hasLostWords reports whether lostWords stand in text outside of angle brackets
-// and single quotes. SES's own "Connection lost to authentication server" does
-// not count.
-func hasLostWords(text string) bool {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '<':
-			depth++
-		case c == '>' && depth > 0:
-			depth--
-		case c == '\'' && i > 0 && text[i-1] == ' ': // 'file.exe'
-			i += 1 + max(0, strings.IndexByte(text[i+1:], '\''))
-		case depth > 0 || !isAlnum(c) || i > 0 && isAlnum(text[i-1]):
-		default:
-			for _, words := range lostWords {
-				if end := i + len(words); hasPrefix(text[i:], words) && (end == len(text) || !isAlnum(text[end])) && !strings.HasSuffix(text[:i], "authentication failure: ") {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	own.WriteString(text)
+	return lostWords.MatchString(repeatedWords.ReplaceAllString(own.String(), ""))
 }
 
 // fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
@@ -119,8 +94,8 @@ func firstWords(t table, code, text string) (*rule, string) {
 		}
 		tries++
 		words := text[i:]
-		if i > 0 && text[i-1] == '"' {
-			words = cutString(words)
+		if end := stringEnd.FindStringIndex(words); end != nil && i > 0 && text[i-1] == '"' {
+			words = words[:end[0]]
 		}
 		_, bare := cutEnhanced(words)
 		if r := t.byWords(code, bare); r != nil {
@@ -128,17 +103,6 @@ func firstWords(t table, code, text string) (*rule, string) {
 		}
 	}
 	return nil, ""
-}
-
-// cutString returns the words of a string of JSON, whose opening quote was cut
-// off already.
-func cutString(words string) string {
-	for i := 0; i < len(words); i++ {
-		if words[i] == '"' && (i+1 == len(words) || strings.IndexByte(",}])", words[i+1]) >= 0) {
-			return words[:i]
-		}
-	}
-	return words
 }
 
 // unwrapped returns SES's words out of the message of an answer, which some
@@ -233,7 +197,8 @@ func (e *Error) fromReplyIn(text string, end int) bool {
 			continue
 		}
 		tries++
-		words := afterReplyCode(text[i+3:])
+		words := text[i+3:]
+		words = words[len(afterReplyCode.FindString(words)):]
 		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
 		if _, bare := cutEnhanced(words); replyWords.byWords(text[i:i+3], bare) != nil {
 			e.Code = n
@@ -262,20 +227,4 @@ func cutQuoted(words, before string) string {
 		}
 	}
 	return words
-}
-
-// afterReplyCode returns the words after a reply code, without what tools put
-// between: "[535] Authentication …", "554, b'Message …", "code=454 message=…".
-func afterReplyCode(text string) string {
-	const marks = ` -:,;)]}>("'` + "`"
-	text = strings.TrimPrefix(strings.TrimLeft(text, marks), `<<"`)
-	n := 0
-	for n < len(text) && isWord(text[n]) {
-		n++
-	}
-	if name := text[:n]; name == "b" && n < len(text) && strings.ContainsRune(`"'`, rune(text[n])) ||
-		n > 0 && n+1 < len(text) && (text[n] == '=' || text[n] == ':') && strings.ContainsRune("mrs", rune(lowerByte(name[0]))) { // message=, reply=, source:
-		return strings.TrimLeft(text[n+1:], marks)
-	}
-	return text
 }
