@@ -68,6 +68,7 @@ func TestCredentialsStageIsNotSES(t *testing.T) {
 		{"SSO: grant", withoutCredentials(true, asked("SSO OIDC", "CreateToken", 400, "InvalidGrantException")), Denied, CredentialsUnavailable, "SSO OIDC"},
 		{"SSO: unauthorized", withoutCredentials(true, asked("SSO", "GetRoleCredentials", 401, "UnauthorizedException")), Denied, CredentialsUnavailable, "SSO"},
 		{"SSO: too many requests", withoutCredentials(true, asked("SSO", "GetRoleCredentials", 429, "TooManyRequestsException")), Unavailable, CredentialsUnavailable, "SSO"},
+		{"process: its own timeout", withoutCredentials(true, fmt.Errorf("process provider error: %w", context.DeadlineExceeded)), Unavailable, CredentialsUnavailable, "process"},
 		{"keys are empty", withoutCredentials(true, stderrors.New("static credentials are empty")), Denied, CredentialsUnavailable, "static"},
 		{"no file", withoutCredentials(true, &os.PathError{Op: "open", Path: "token", Err: syscall.ENOENT}), Denied, CredentialsUnavailable, "token"},
 		{"signing", &operationError{"SendEmail", fmt.Errorf("sign request: %w", stderrors.New("no hash"))}, Denied, CredentialsUnavailable, "get credentials"},
@@ -122,7 +123,7 @@ func TestBareClassHidesNoDoubt(t *testing.T) {
 			maybe bool
 		}{
 			{io.ErrUnexpectedEOF, true}, {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, true}, {context.DeadlineExceeded, true},
-			{sdkError(500, "InternalFailure", ""), true}, {dial(syscall.ECONNREFUSED), false}, {stderrors.New("unexpected EOF"), false},
+			{stderrors.New("454 Throttling failure: Maximum sending rate exceeded.; EOF"), false}, {sdkError(500, "InternalFailure", ""), true}, {dial(syscall.ECONNREFUSED), false}, {stderrors.New("unexpected EOF"), false},
 		} {
 			for _, err := range []error{
 				fmt.Errorf("my transport: %w: %w", bare, beside.err), fmt.Errorf("%w: %w", beside.err, bare),
