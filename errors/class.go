@@ -90,7 +90,7 @@ const (
 	ScopeMessage                 // this message only
 	ScopeConnection              // whatever uses this connection or this endpoint
 	ScopeSender                  // whatever uses this identity, configuration set, IP pool or tenant
-	ScopeAccount                 // everything: credentials, pause, subscription, quota
+	ScopeAccount                 // everything: stop the run. Credentials, pause, subscription, quota
 )
 
 var scopeNames = [...]string{

@@ -3,25 +3,29 @@ package errors
 import (
 	"context"
 	stderrors "errors"
+	"fmt"
 )
 
 // FromContext returns what the end of ctx means for op, during which nothing
 // was in flight: class Canceled, with Reason [DeadlineExceeded],
-// [ClientClosed] where the cause says so, or [ContextCanceled]. The cause of
-// ctx stays in the chain for errors.Is. Where it is another mail's failure, as
-// when one of a group of sends cancels the others, its doubt does not become
-// this mail's. Call it only once ctx has ended.
+// [ClientClosed] where the cause says so, or [ContextCanceled]. Both ctx.Err()
+// and the cause of ctx stay in the chain for errors.Is. Where the cause is
+// another mail's failure, as when one of a group of sends cancels the others,
+// its doubt does not become this mail's. Call it only once ctx has ended.
 func FromContext(ctx context.Context, op string) *Error {
-	cause := context.Cause(ctx)
+	cause, err := context.Cause(ctx), ctx.Err()
 	e := &Error{Op: op, Class: Canceled, Reason: ContextCanceled, Err: cause}
 	switch {
 	case stderrors.Is(cause, ClientClosed):
 		e.Reason = ClientClosed
-	case stderrors.Is(cause, context.DeadlineExceeded), stderrors.Is(ctx.Err(), context.DeadlineExceeded):
+	case err == context.DeadlineExceeded, cause == context.DeadlineExceeded:
 		e.Reason = DeadlineExceeded
 	}
+	if !stderrors.Is(cause, err) {
+		e.Err = fmt.Errorf("%w: %w", err, cause)
+	}
 	if MaybeAccepted(e) {
-		e.Err = otherMail{cause}
+		e.Err = otherMail{e.Err}
 	}
 	return e
 }

@@ -19,10 +19,6 @@ func givesCredentials(service string) bool {
 	return false
 }
 
-// identitySteps are how the errors begin that the SDK makes before a request is
-// signed. They have no types of their own, except the last.
-var identitySteps = []string{"get identity: ", "get credentials: ", "resolve auth scheme: ", "sign request: ", "failed to sign request: "}
-
 // identity notes an error below an operation of SES that says that the request
 // has no signature.
 func (v *evidence) identity(err error, at *place) {

@@ -1,7 +1,7 @@
 // Package errors says what went wrong with a mail to Amazon SES and what can be
 // done about it. It understands the replies of SES's SMTP interface, the
-// errors of its API, and the failures of a connection, from any library and
-// also as plain text. It needs the standard library only.
+// errors of its API, and the failures of a connection, from any library. It
+// needs the standard library only.
 //
 // Import it under a name of its own; the standard package is still needed for
 // Is, As and Join, which this one does not repeat:
@@ -49,34 +49,44 @@
 //     at which it happened;
 //   - an API answer with a status of 500 or more, unless its code says
 //     throttling or ServiceUnavailable: a bare 503 may come from a gateway
-//     after the request went through;
+//     after the request went through, and so may a bare 408, 421, 425, 429 or
+//     499;
 //   - an API success that cannot be read, and a bulk entry without a status;
 //   - an SMTP reply that is no refusal where one was not expected;
 //   - any of these anywhere in the tree of an error.
 //
 // There is no doubt after a refusal (an SMTP 4yz or 5yz, an API 4xx), nor
 // when the error proves that nothing was sent: a failed dial, name lookup,
-// certificate check or TLS handshake. A sender that knows the stage builds its
+// certificate check or TLS handshake, a proxy's refusal, or no credentials. A
+// bare Class or Reason says nothing about doubt. A sender that knows the stage builds its
 // own [*Error], and that counts: where a tree holds one, the bare errors
 // around and below it add no doubt.
 //
-// # Making errors
+// # Evidence
 //
-// [FromSMTP], [FromAPI] and [FromBulkStatus] are for code that talks to SES.
-// The rules are tables, one for each channel and one for the texts that both
-// transports share. A code decides first; its text is looked at only to tell
-// apart what one code means, without regard to case, line folding, quotes, or
-// what a relay or logger put around it. Words that SES repeats from the mail,
-// such as a display name or a file name, are not taken for its own. In a text
-// without any code a few words mean something only where a sentence starts.
-// What the tables do not know is Unavailable for an SMTP 4yz and an API 5xx,
-// Throttled for status 429, and Rejected for other refusals.
+// A verdict needs evidence: an [*Error] of this package, an answer that SES gave
+// in the place where it gives it, an I/O error by its type, or a complete reply,
+// code and words, in the text of another error. No other words are looked at;
+// what is left is Unknown. [Classify] tells the order.
+//
+// [FromSMTP], [FromAPI], [FromBulkStatus] and [FromContext] are for code that
+// talks to SES. The rules are tables, one for each channel and one for the words
+// that both transports share. A code decides first; its words are looked at only
+// to tell apart what one code means, without regard to case, line folding and
+// quotes. They are compared from their beginning, after openings such as
+// "Transaction failed:": what SES repeats from a mail stands behind it and
+// decides nothing. What the tables do not know is Unavailable for an SMTP 4yz
+// and an API 5xx, and Rejected for other refusals.
+//
+// Where the AWS SDK had no credentials to sign with, SES was not asked, and the
+// words of the service that refused are none of SES's.
 //
 // # Hostile text
 //
 // Replies come from outside. At most 16 KiB of a text are looked at, in time
 // proportional to their length; Message is valid UTF-8 on one line of at most
 // 1,024 bytes; at most 64 identities are kept. Texts and logs of an error name
-// no Recipients, and what looks like a secret, such as the response to AUTH or
-// a session token, is left out of them.
+// no Recipients; addresses that SES repeats stand there as ***@example.com, and
+// what looks like a secret, such as the response to AUTH or a session token, is
+// left out.
 package errors

@@ -1,6 +1,9 @@
 package errors
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // fromText fills in e from the text of an error of an unknown type: of a
 // library that flattened a reply of SES with %v, of a relay or a log. Only a
@@ -14,11 +17,13 @@ func (e *Error) fromText(text string) {
 	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
 		text = strings.ReplaceAll(text, "_", " ")
 	}
-	if !isOfOthers(text) && (e.fromAnswerIn(text) || e.fromReplyIn(text)) && !isLost(text) {
+	text = strings.TrimSuffix(text, "')") // Python prints ClientError('…')
+	code, at := findCode(text)
+	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
+	if found && !isLost(text) {
 		return
 	}
-	doubt := e.Reason != "" && isLost(text)
-	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: doubt}
+	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
 }
 
 // isOfOthers reports whether a text of the SDK for Go names an operation of a
@@ -33,61 +38,26 @@ func isOfOthers(text string) bool {
 	return false
 }
 
-// lostWords are how Go says that a connection broke or a context ended.
-var lostWords = []string{
-	"eof", "connection reset by peer", "broken pipe", "i/o timeout", "closed network connection", "lost connection",
-	"connection lost", "deadline exceeded", "context canceled", "operation was canceled",
-}
-
 // isLost reports whether a text tells of a lost connection outside of what SES
 // repeats from the mail: then the reply in it may not be the last word.
 func isLost(text string) bool {
+	var own strings.Builder
 	for start, end := identityList(text); start < end; start, end = identityList(text) {
-		if hasLostWords(text[:start]) {
-			return true
-		}
+		own.WriteString(text[:start])
 		text = text[end:]
 	}
-	return hasLostWords(text)
+	own.WriteString(text)
+	return lostWords.MatchString(repeatedWords.ReplaceAllString(own.String(), ""))
 }
 
-// hasLostWords reports whether lostWords stand in text outside of angle brackets
-// and single quotes. SES's own "Connection lost to authentication server" does
-// not count.
-func hasLostWords(text string) bool {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '<':
-			depth++
-		case c == '>' && depth > 0:
-			depth--
-		case c == '\'' && i > 0 && text[i-1] == ' ': // 'file.exe'
-			i += 1 + max(0, strings.IndexByte(text[i+1:], '\''))
-		case depth > 0 || !isAlnum(c) || i > 0 && isAlnum(text[i-1]):
-		default:
-			for _, words := range lostWords {
-				if end := i + len(words); hasPrefix(text[i:], words) && (end == len(text) || !isAlnum(text[end])) && !strings.HasSuffix(text[:i], "authentication failure: ") {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// fromAnswerIn fills in e from an API code or a bulk status in text and the
+// fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
 // words that belong to it, and reports whether it found both.
-func (e *Error) fromAnswerIn(text string) bool {
-	code, after := findCode(text)
+func (e *Error) fromAnswerIn(text, code string, at int) bool {
 	if code == "" {
 		return false
 	}
-	words := after
-	if sharedRules.byWords("", after) == nil {
-		_, words = firstWords(sharedRules, "", text)
-	}
-	a := answer{code: code, message: words}
+	after := strings.TrimLeft(text[at+len(code):], codeEnd)
+	a := answer{code: code, message: wordsOf(after, text)}
 	if hasPrefix(text, "operation error ses") || index(text, " operation error ses") >= 0 { // nothing is missing there, whatever the words
 		const mark = "statuscode: "
 		if i := index(text, mark); i >= 0 {
@@ -108,20 +78,24 @@ func (e *Error) fromAnswerIn(text string) bool {
 	return true
 }
 
+// maxTries bounds the places of a hostile text where a reply is looked for.
+const maxTries = 256
+
 // firstWords returns the first rule for code that fits where SES's words may
 // begin in text, with no small letter: at its start, and behind what tools put
 // before the words of others.
 func firstWords(t table, code, text string) (*rule, string) {
-	for i := 0; i < len(text); i++ {
+	for i, tries := 0, 0; i < len(text) && tries < maxTries; i++ {
 		if i > 0 && !strings.ContainsRune(` "'(<>=`, rune(text[i-1])) || text[i] == ' ' || 'a' <= text[i] && text[i] <= 'z' {
 			continue
 		}
 		if i > 1 && text[i-1] == ' ' && !strings.ContainsRune(`:,-`, rune(text[i-2])) {
 			continue
 		}
+		tries++
 		words := text[i:]
-		if i > 0 && text[i-1] == '"' {
-			words = cutString(words)
+		if end := stringEnd.FindStringIndex(words); end != nil && i > 0 && text[i-1] == '"' {
+			words = words[:end[0]]
 		}
 		_, bare := cutEnhanced(words)
 		if r := t.byWords(code, bare); r != nil {
@@ -131,45 +105,37 @@ func firstWords(t table, code, text string) (*rule, string) {
 	return nil, ""
 }
 
-// cutString returns the words of a string of JSON, whose opening quote was cut
-// off already.
-func cutString(words string) string {
-	for i := 0; i < len(words); i++ {
-		if words[i] == '"' && (i+1 == len(words) || strings.IndexByte(",}])", words[i+1]) >= 0) {
-			return words[:i]
-		}
-	}
-	return words
-}
-
-// toolMarks are how texts begin that hold a tool's words before those of SES.
-var toolMarks = []string{
-	"operation error ", "an error occurred (", "error executing ", "http/1.1 ", "http/2", "aws::", `{"message":`,
-	"com.amazonaws.", "software.amazon.", "botocore.",
-}
-
 // unwrapped returns SES's words out of the message of an answer, which some
 // tools give back together with words of their own.
 func unwrapped(message string) string {
-	begins := false
+	code, at := findCode(message)
+	isTool := code != "" && at == 0
 	for _, mark := range toolMarks {
-		begins = begins || hasPrefix(message, mark)
+		isTool = isTool || hasPrefix(message, mark)
 	}
-	code, after := findCode(message)
-	if code != "" && (strings.HasPrefix(message, code) || begins && sharedRules.byWords("", after) != nil) {
-		return after
+	if !isTool {
+		return message
 	}
-	if begins {
-		if _, words := firstWords(sharedRules, "", message); words != "" {
-			return words
-		}
-	}
-	return message
+	after := strings.TrimLeft(message[min(len(message), at+len(code)):], codeEnd)
+	return cmp.Or(wordsOf(after, message), message)
 }
 
+// wordsOf returns the words of SES after an API code, or anywhere in the text,
+// for some tools print the code last.
+func wordsOf(after, text string) string {
+	if _, words := firstWords(sharedRules, "", after); words != "" {
+		return words
+	}
+	_, words := firstWords(sharedRules, "", text)
+	return words
+}
+
+// codeEnd is what tools put behind an API code.
+const codeEnd = `:-( "',`
+
 // findCode returns the first API code or bulk status of the tables that stands
-// in text as a word, and the words after it.
-func findCode(text string) (code, words string) {
+// in text as a word, and where: at its end if there is none.
+func findCode(text string) (code string, at int) {
 	for i := 0; i < len(text); {
 		if !isUpper(text[i]) || i > 0 && isWord(text[i-1]) {
 			i++
@@ -180,21 +146,11 @@ func findCode(text string) (code, words string) {
 			end++
 		}
 		if word := text[i:end]; isCode(word, text[:i], text[end:]) {
-			return word, afterCode(text[end:])
+			return word, i
 		}
 		i = end
 	}
-	return "", ""
-}
-
-// afterCode returns the words after an API code, without what tools put between.
-func afterCode(text string) string {
-	text = strings.TrimSuffix(strings.TrimPrefix(text, " (client)"), "')") // Python prints ClientError('…')
-	if _, after, ok := strings.Cut(text, ") when calling the "); ok && text[0] == ')' {
-		_, after, _ = strings.Cut(after, ": ")
-		return after
-	}
-	return strings.TrimLeft(text, `:-( "',`)
+	return "", len(text)
 }
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }
@@ -232,15 +188,17 @@ func capitals(s string) (n int) {
 	return n
 }
 
-// fromReplyIn fills in e from an SMTP reply in text, code and words, and reports
-// whether it found one.
-func (e *Error) fromReplyIn(text string) bool {
-	for i := 0; i+3 <= len(text); i++ {
+// fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
+// stands before end, and reports whether it found one.
+func (e *Error) fromReplyIn(text string, end int) bool {
+	for i, tries := 0, 0; i+3 <= end && tries < maxTries; i++ {
 		n := number(text[i:])
 		if n == 0 || !isReplyCode(text[i:i+3]) || i > 0 && (isWord(text[i-1]) || strings.ContainsRune(".-/", rune(text[i-1]))) {
 			continue
 		}
-		words := afterReplyCode(text[i+3:])
+		tries++
+		words := text[i+3:]
+		words = words[len(afterReplyCode.FindString(words)):]
 		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
 		if _, bare := cutEnhanced(words); replyWords.byWords(text[i:i+3], bare) != nil {
 			e.Code = n
@@ -249,7 +207,7 @@ func (e *Error) fromReplyIn(text string) bool {
 		}
 	}
 	const mark = " smtp code: " // PHPMailer prints the words first
-	if i := index(text, mark); i >= 0 {
+	if i := index(text, mark); i >= 0 && i < end {
 		if n := number(text[i+len(mark):]); n != 0 {
 			if _, words := firstWords(replyWords, text[i+len(mark):][:3], text[:i]); words != "" {
 				e.Code = n
@@ -269,20 +227,4 @@ func cutQuoted(words, before string) string {
 		}
 	}
 	return words
-}
-
-// afterReplyCode returns the words after a reply code, without what tools put
-// between: "[535] Authentication …", "554, b'Message …", "code=454 message=…".
-func afterReplyCode(text string) string {
-	const marks = ` -:,;)]}>("'` + "`"
-	text = strings.TrimPrefix(strings.TrimLeft(text, marks), `<<"`)
-	n := 0
-	for n < len(text) && isWord(text[n]) {
-		n++
-	}
-	if name := text[:n]; name == "b" && n < len(text) && strings.ContainsRune(`"'`, rune(text[n])) ||
-		n > 0 && n+1 < len(text) && (text[n] == '=' || text[n] == ':') && strings.ContainsRune("mrs", rune(lowerByte(name[0]))) { // message=, reply=, source:
-		return strings.TrimLeft(text[n+1:], marks)
-	}
-	return text
 }

@@ -42,12 +42,6 @@ func identityList(words string) (start, end int) {
 	return start, start + listEnd(words[start:])
 }
 
-// listEnds are what tools put behind the list.
-var listEnds = []string{
-	" (in reply to", " (service:", " (client)", " [requestid", "; request id", ", affected recipient",
-	" - <", "</", `"}`, `",`, `"]`, "'}", "',", ")]", " at com.", " at java", " stack trace", " the following identities",
-}
-
 // parseIdentities splits a list at its commas, and returns the bare addresses
 // and domains and whether the list was cut.
 func parseIdentities(list string) (ids []string, truncated bool) {

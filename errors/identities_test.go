@@ -88,7 +88,8 @@ func TestCutEnhanced(t *testing.T) {
 	}
 }
 
-// The stage of the session tells whose fault a refusal is.
+// The stage of the session tells whose fault a refusal is. After the sign-in, at
+// RCPT, none is the account's.
 func TestStages(t *testing.T) {
 	for _, c := range []struct {
 		op     string
@@ -107,6 +108,19 @@ func TestStages(t *testing.T) {
 		{"smtp greeting", 554, "No SMTP service here", Denied, MessageRejected, false},
 		{"smtp EHLO", 550, "Access denied", Denied, AccessDenied, false},
 		{"smtp AUTH", 599, "x", Denied, Unrecognized, false},
+		{"smtp AUTH", 552, "Message is too long.", Denied, MessageTooLong, false},
+		{"smtp RCPT", 550, "5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required", Rejected, RecipientRefused, false},
+		{"smtp DATA", 550, "5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required", Rejected, RecipientRefused, false},
+		{"smtp RCPT", 530, "5.7.1 Authentication required", Rejected, RecipientRefused, false},
+		{"smtp RCPT", 550, "5.7.1 Authentication required", Rejected, RecipientRefused, false},
+		{"smtp RCPT", 535, "5.7.8 Authentication failed", Rejected, RecipientRefused, false},
+		{"smtp RCPT", 554, "Account suspended", Rejected, RecipientRefused, false},
+		{"smtp RCPT", 454, "Throttling failure: Maximum sending rate exceeded.", Throttled, SendRateExceeded, false},
+		{"smtp DATA", 550, "Authentication required", Rejected, MessageRejected, false},
+		{"smtp DATA", 535, "5.7.3 Authentication unsuccessful", Denied, AccessDenied, false},
+		{"smtp DATA", 530, "5.7.57 Client was not authenticated to send mail", Denied, AccessDenied, false},
+		{"smtp MAIL", 530, "Authentication required", Denied, AuthRequired, false},
+		{"", 535, "Authentication Credentials Invalid", Denied, CredentialsInvalid, false},
 		{"smtp auth", 504, "x", Denied, ProtocolError, false},
 		{"smtp STARTTLS", 454, "TLS not available", Unavailable, TLSFailure, false},
 		{"smtp AUTH", 454, "Temporary authentication failure", Unavailable, AuthUnavailable, false},
@@ -148,5 +162,23 @@ func TestBulkStatuses(t *testing.T) {
 				t.Errorf("got %v, %s, maybe %v; want %v, %s, maybe %v", e.Class, e.Reason, e.MaybeAccepted, c.class, c.reason, c.maybe)
 			}
 		})
+	}
+}
+
+// Set-up refuses no message, and no other server's 5yz at RCPT is about the
+// account.
+func TestStagesOfEveryRule(t *testing.T) {
+	for _, r := range replyWords {
+		for _, code := range []int{421, 454, 530, 535, 550, 554} {
+			words := strings.ReplaceAll(r.Text, gapMark, " x ")
+			for _, stage := range []string{"dial", "greeting", "EHLO", "STARTTLS", "AUTH"} {
+				if e := FromSMTP("smtp "+stage, code, words); e.Class == Rejected || e.Class == Invalid || e.MaybeAccepted {
+					t.Errorf("%s %d %s: got %v", stage, code, words, e.Class)
+				}
+			}
+			if e := FromSMTP("smtp RCPT", code, words); code >= 500 && e.Reason.Scope() == ScopeAccount {
+				t.Errorf("RCPT %d %s: got %s", code, words, e.Reason)
+			}
+		}
 	}
 }

@@ -89,18 +89,11 @@ func phraseReason(op string, err error) Reason {
 	if err == nil || reflect.TypeOf(err).String() != "*errors.errorString" {
 		return ""
 	}
-	switch err.Error() {
-	case "Proxy Authentication Required", "Forbidden", "Unauthorized", "Method Not Allowed":
-		return ProxyRefused
-	case "Bad Gateway", "Service Unavailable", "Gateway Timeout", "Request Timeout", "Too Many Requests", "Internal Server Error":
-		return Network // the proxy did not reach SES: nothing was sent
-	case "http: server gave HTTP response to HTTPS client":
-		return TLSModeMismatch
-	case "unknown error connection not allowed by ruleset", "no acceptable authentication methods",
-		"username/password authentication failed", "invalid username/password":
-		if op == "socks connect" {
-			return ProxyRefused
-		}
+	if r, ok := connectPhrases[err.Error()]; ok {
+		return r
+	}
+	if op == "socks connect" {
+		return socksPhrases[err.Error()]
 	}
 	return ""
 }
@@ -144,13 +137,6 @@ func alert(err error) (uint8, bool) {
 		return 0, false
 	}
 	return uint8(reflect.ValueOf(err).Uint()), true
-}
-
-// handshakeAlerts end a handshake (RFC 8446 §6.2), so the server has taken
-// nothing that was sent after it.
-var handshakeAlerts = map[uint8]bool{
-	40: true, 42: true, 43: true, 44: true, 45: true, 46: true, 48: true, 70: true, 71: true, 86: true, 109: true,
-	110: true, 112: true, 113: true, 115: true, 116: true, 120: true,
 }
 
 // ended notes the end of a context. While the SDK asks other services for

@@ -63,7 +63,7 @@ func (s sample) isBare() bool {
 // flattened is what the sample means in the text of an error of an unknown type:
 // the same if it is complete, code and words, else nothing.
 func (s sample) flattened() sample {
-	_, words := cutEnhanced(clean(s.Text))
+	_, words := cutEnhanced(cleanReply(s.Text))
 	switch s.Channel {
 	case "smtp":
 		if replyWords.byWords(s.code(), words) != nil {

@@ -23,33 +23,6 @@ type rule struct {
 	Source source
 }
 
-// A source says where an answer is documented.
-type source string
-
-const (
-	docSMTP      source = `SES Developer Guide, "Amazon SES SMTP issues", reply codes`
-	docErrors    source = `SES Developer Guide, "Amazon SES email sending errors"`
-	docQuotas    source = `SES Developer Guide, "Service quotas in Amazon SES"`
-	docHeaders   source = `SES Developer Guide, "Amazon SES header fields"`
-	docTypes     source = `SES Developer Guide, "Unsupported attachment types"`
-	docTemplates source = `SES Developer Guide, "Using templates to send personalized email"`
-	docTenants   source = `SES Developer Guide, "Managing tenants"`
-	docV1        source = "SES API Reference (v1), errors of the send operations"
-	docV2        source = "SES API v2 Reference, errors of SendEmail and SendBulkEmail"
-	docBulk      source = "SES API v2 Reference, BulkEmailEntryResult"
-	docBulkV1    source = "SES API Reference (v1), BulkEmailDestinationStatus"
-	docCommon    source = "SES API Reference, Common Errors"
-	docSigning   source = "AWS IAM User Guide, troubleshooting signed requests"
-	docSMTPRFC   source = "RFC 5321 §4.2.2, reply codes by function group"
-	docAuthRFC   source = "RFC 4954 §6, status codes of AUTH"
-	docTLSRFC    source = "RFC 3207 §4, STARTTLS"
-	docHTTPRFC   source = "RFC 9110 §15, status codes"
-	docEnhanced  source = "RFC 3463 §3, enumerated status codes"
-	seen         source = "seen in public reports of SES's replies"
-	seenServers  source = "seen in replies of other mail servers, relays and gateways"
-	seenClients  source = "seen in the texts of mail libraries and AWS SDKs"
-)
-
 // maxWords bounds what is compared with the rules: SES's own words come first,
 // and what it repeats before their end is a name or an address.
 const maxWords = 2 << 10
@@ -157,13 +130,6 @@ func isQuoted(after []byte) bool {
 	return double%2 != 0 || single%2 != 0 || angle < 0
 }
 
-// openings are what SES, relays and tools put before the words that tell.
-var openings = []string{
-	"throttling failure:", "transaction failed:", "message rejected:", "access denied:", "connection closed by server.",
-	"service unavailable;", "recipient address rejected:", "error:", "response:", "failed:",
-	"the", "your", "this", "an", "a", "there are", "there is", "you have", "you", "email", "amazon ses", "specified", "provided",
-}
-
 // maxBeginnings bounds the openings that are looked through.
 const maxBeginnings = 8
 
@@ -231,29 +197,17 @@ type codeIndex map[string]*rule
 func (t table) index() codeIndex {
 	x := codeIndex{}
 	for i := range t {
-		x[string(codeKey(nil, t[i].Code))] = &t[i]
+		x[codeKey(t[i].Code)] = &t[i]
 	}
 	return x
 }
 
 // find returns the rule of code, or nil.
-func (x codeIndex) find(code string) *rule {
-	var array [maxCode]byte
-	return x[string(codeKey(array[:0], code))]
-}
+func (x codeIndex) find(code string) *rule { return x[codeKey(code)] }
 
-// codeKey appends the form in which codes are compared.
-func codeKey(buf []byte, code string) []byte {
-	for i := 0; i < len(code) && i < maxCode; i++ {
-		if code[i] != '_' {
-			buf = append(buf, lowerByte(code[i]))
-		}
-	}
-	const suffix = "exception"
-	if len(buf) > len(suffix) && string(buf[len(buf)-len(suffix):]) == suffix {
-		buf = buf[:len(buf)-len(suffix)]
-	}
-	return buf
+// codeKey returns the form in which codes are compared.
+func codeKey(code string) string {
+	return strings.TrimSuffix(strings.ToLower(strings.ReplaceAll(code, "_", "")), "exception")
 }
 
 // byPrefix returns the first rule whose code starts code, or nil. An enhanced

@@ -30,8 +30,8 @@ func FromSMTP(op string, code int, text string) *Error {
 
 // fromReply fills in e from the clean words of a reply.
 func (e *Error) fromReply(words string) {
-	if rest, ok := strings.CutPrefix(words, `"`); ok { // textproto quotes what it prints
-		words = cutQuoted(rest, `"`)
+	if len(words) > 1 && strings.HasPrefix(words, `"`) && strings.HasSuffix(words, `"`) { // textproto quotes what it prints
+		words = words[1 : len(words)-1]
 	}
 	e.Enhanced, words = cutEnhanced(words)
 	e.Message = shown(words)
@@ -95,39 +95,29 @@ func atStage(r *rule, code int, stage string) Reason {
 	isSyntax := (code == 501 || code == 553) && (r.Reason == ProtocolError || r.Reason == IllegalAddress || r.Reason == MailFromSyntax || r.Reason == RecipientSyntax)
 	wantsAuth := code >= 500 && (r.Reason == AuthRequired || r.Reason == CredentialsInvalid)
 	switch {
-	case isSyntax && strings.EqualFold(stage, "MAIL"):
+	case isSyntax && stage == "mail":
 		return MailFromSyntax
-	case isSyntax && strings.EqualFold(stage, "RCPT"):
+	case isSyntax && stage == "rcpt":
 		return RecipientSyntax
-	case code >= 500 && r.Reason.Scope() == ScopeAccount && strings.EqualFold(stage, "RCPT"):
+	case code >= 500 && r.Reason.Scope() == ScopeAccount && stage == "rcpt":
 		return RecipientRefused
-	case wantsAuth && strings.EqualFold(stage, "DATA") && code/10 != 53:
+	case wantsAuth && stage == "data" && code/10 != 53:
 		return MessageRejected
-	case wantsAuth && strings.EqualFold(stage, "DATA") && r.Source != docSMTP:
+	case wantsAuth && stage == "data" && r.Source != docSMTP:
 		return AccessDenied
 	}
 	return r.Reason
 }
 
-// stage returns the last word of an op: "RCPT" of "smtp RCPT".
-func stage(op string) string { return op[strings.LastIndexByte(op, ' ')+1:] }
+// stage returns the last word of an op in lower case: "rcpt" of "smtp RCPT".
+func stage(op string) string { return strings.ToLower(op[strings.LastIndexByte(op, ' ')+1:]) }
 
-// isSetUp reports whether a command, in any case, comes before the first MAIL.
+// isSetUp reports whether a stage comes before the first MAIL.
 func isSetUp(stage string) bool {
-	for _, s := range [...]string{"dial", "connect", "greeting", "banner", "ehlo", "helo", "starttls", "tls", "auth"} {
-		if strings.EqualFold(stage, s) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains([]string{"dial", "connect", "greeting", "banner", "ehlo", "helo", "starttls", "tls", "auth"}, stage)
 }
 
-// isBeforeData reports whether no message can be accepted at a command yet.
+// isBeforeData reports whether no message can be accepted at a stage yet.
 func isBeforeData(stage string) bool {
-	for _, s := range [...]string{"mail", "rcpt", "rset", "noop"} {
-		if strings.EqualFold(stage, s) {
-			return true
-		}
-	}
-	return isSetUp(stage)
+	return isSetUp(stage) || slices.Contains([]string{"mail", "rcpt", "rset", "noop"}, stage)
 }

@@ -62,36 +62,12 @@ func cleaned(text string, reply bool) string {
 // isClean reports whether clean would change nothing.
 func isClean(text string) bool {
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c < ' ', c == 0x7f, c == '\\', c == '&':
-			return false
-		case c == ' ' && i+1 < len(text) && text[i+1] == ' ':
-			return false
-		case c >= utf8.RuneSelf:
-			return utf8.ValidString(text[i:]) && isCleanASCII(text[i:])
-		}
-	}
-	return true
-}
-
-// isCleanASCII is isClean for the rest of a text that is known to be UTF-8.
-func isCleanASCII(text string) bool {
-	for i := 0; i < len(text); i++ {
 		c := text[i]
 		if c < ' ' || c == 0x7f || c == '\\' || c == '&' || c == ' ' && i+1 < len(text) && text[i+1] == ' ' {
 			return false
 		}
 	}
-	return true
-}
-
-// entities are the escapes of XML and JSON that occur in pasted replies.
-var entities = []struct {
-	text string
-	r    rune
-}{
-	{"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}, {"&#x27;", '\''},
-	{"&#34;", '"'}, {"&amp;", '&'}, {`\r`, ' '}, {`\n`, '\n'}, {`\t`, ' '}, {`\"`, '"'}, {`\'`, '\''}, {`\/`, '/'}, {`\\`, '\\'},
+	return utf8.ValidString(text)
 }
 
 // decode returns the first character of text, with an escape resolved, and

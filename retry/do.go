@@ -87,15 +87,11 @@ func (l *loop) attempt() (struct{}, error) {
 	if err := l.ctx.Err(); err != nil {
 		return struct{}{}, err
 	}
-	begin := l.start
-	if l.n++; l.n > 1 {
-		begin = time.Now()
-	}
+	l.n++
+	begin := time.Now()
 	err := l.op(l.ctx)
+	l.ended = time.Now()
 	l.last, l.done, l.retried, l.wait = err, err == nil, false, 0
-	if err != nil || l.policy.OnAttempt != nil { // most need no clock
-		l.ended = time.Now()
-	}
 	if err != nil {
 		l.decide(err)
 	}
@@ -105,11 +101,12 @@ func (l *loop) attempt() (struct{}, error) {
 
 // decide says whether another attempt follows the failed one, and when.
 func (l *loop) decide(err error) {
-	if seserrors.MaybeAccepted(err) {
+	e := seserrors.Classify(err)
+	if e.MaybeAccepted {
 		l.doubt = err
 	}
-	v := l.policy.judge(err, l.skewed)
-	if v == stop {
+	v := l.policy.judge(e, l.skewed)
+	if v == stop || isPermanent(err) {
 		return
 	}
 	l.skewed = l.skewed || v == atOnce
@@ -133,11 +130,7 @@ func (l *loop) backOff() backoff.BackOff {
 // fits says whether there is time for the wait. A context that has ended already
 // is left to NextBackOff, so that the result names its cause.
 func (l *loop) fits(wait time.Duration) bool {
-	limit := l.policy.MaxElapsed
-	if limit == 0 {
-		limit = defaultMaxElapsed
-	}
-	if limit > 0 && wait > limit-l.ended.Sub(l.start) {
+	if !l.policy.withinElapsed(wait, l.ended.Sub(l.start)) {
 		return false
 	}
 	deadline, ok := l.ctx.Deadline()
@@ -161,10 +154,10 @@ func (l *loop) result() error {
 	e := &Error{Attempts: l.n, Elapsed: now.Sub(l.start), RetryAfter: l.wait, Err: l.last}
 	switch {
 	case l.n == 0:
-		e.Err = canceled(l.ctx)
+		e.Err = seserrors.FromContext(l.ctx, "retry")
 	case l.retried: // only ctx can have ended the loop
 		e.RetryAfter = max(l.wait-now.Sub(l.ended), 0)
-		e.Err = fmt.Errorf("%w; no further attempt: %w", rooted(l.last), canceled(l.ctx))
+		e.Err = fmt.Errorf("%w; no further attempt: %w", rooted(l.last), seserrors.FromContext(l.ctx, "retry"))
 	}
 	if l.doubt == nil {
 		return e
@@ -184,26 +177,3 @@ func rooted(err error) error {
 	}
 	return seserrors.Classify(err)
 }
-
-// canceled says that ctx ended while nothing was in flight.
-func canceled(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if err := ctx.Err(); !errors.Is(cause, err) {
-		cause = fmt.Errorf("%w: %w", err, cause)
-	}
-	e := &seserrors.Error{Op: "retry", Class: seserrors.Canceled, Reason: seserrors.ContextCanceled, Err: cause}
-	if seserrors.MaybeAccepted(e) {
-		e.Err = foreign{cause}
-	}
-	return e
-}
-
-// foreign is a context's cause that is itself a mail in doubt, as when one of a
-// group of sends fails and cancels the others. That doubt is about another mail:
-// errors.Is still finds the cause, walks of the tree do not.
-type foreign struct{ err error }
-
-func (f foreign) Error() string { return f.err.Error() }
-
-// Is reports whether target is in the cause's tree.
-func (f foreign) Is(target error) bool { return errors.Is(f.err, target) }

@@ -590,3 +590,41 @@ func BenchmarkDoSuccess(b *testing.B) {
 		_ = retry.Do(b.Context(), retry.Policy{}, op)
 	}
 }
+
+// counted is an answer of the API that counts how often it is classified.
+type counted struct{ n int }
+
+func (c *counted) Error() string        { return "api error Throttling: x" }
+func (c *counted) ErrorMessage() string { return "x" }
+func (c *counted) ErrorCode() string    { c.n++; return "Throttling" }
+
+func TestDoClassifiesEachAttemptOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		err := &counted{}
+		_ = retry.Do(t.Context(), retry.Policy{MaxAttempts: 3}, func(context.Context) error { return err })
+		if err.n != 3 {
+			t.Errorf("3 attempts, classified %d times", err.n)
+		}
+	})
+}
+
+// Do waits for a retry exactly when Next says again at the same time.
+func TestMaxElapsedMeansTheSameInDoAndNext(t *testing.T) {
+	for _, limit := range []time.Duration{0, 5 * time.Second, 20 * time.Second, 2 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			p := retry.Policy{Schedule: exact, MaxElapsed: limit}
+			start, n := time.Now(), 0
+			again := true
+			_ = retry.Do(t.Context(), p, func(context.Context) error {
+				if n++; !again {
+					t.Fatalf("limit %v: Do tries attempt %d, Next does not", limit, n)
+				}
+				_, again = p.Next(n, time.Since(start), throttled)
+				return throttled
+			})
+			if again {
+				t.Errorf("limit %v: Do stops after attempt %d, Next does not", limit, n)
+			}
+		})
+	}
+}

@@ -26,8 +26,8 @@ type Policy struct {
 
 	// MaxElapsed bounds the time from the start of the first attempt to the
 	// start of the last, so it counts the coming wait: a retry that would begin
-	// later is not waited for. It does not cut an attempt short. 0: 1 hour in
-	// Do, no bound in Next. Negative: no bound.
+	// later is not waited for. It does not cut an attempt short. 0: 1 hour.
+	// Negative: no bound.
 	MaxElapsed time.Duration
 
 	// AllowDuplicates chooses between at most once (false, the default) and at
@@ -60,24 +60,24 @@ type Attempt struct {
 // Next tells whether an operation whose attempt number attempt (from 1) failed
 // with err should be tried again, and after which wait. It keeps no state and
 // never sleeps: it is what a queue asks that counts attempts and keeps time
-// itself. Elapsed is the time since the first attempt began and matters only if
-// MaxElapsed is above 0.
+// itself. Elapsed is the time since the first attempt began; a queue that keeps
+// mails longer than an hour sets MaxElapsed.
 //
 // The error of an earlier [Do] is judged like any other, and its RetryAfter
 // lengthens the wait, so a queue may use Next above Do. clock-skew is tried again
 // only after attempt 1. A nil err is not tried again.
 func (p Policy) Next(attempt int, elapsed time.Duration, err error) (wait time.Duration, again bool) {
 	attempt = max(attempt, 1)
-	v := p.judge(err, attempt > 1)
-	if v == stop || p.spent(attempt) {
+	if err == nil || isPermanent(err) || p.spent(attempt) {
 		return 0, false
 	}
+	v := p.judge(seserrors.Classify(err), attempt > 1)
 	b := p.newBackOff()
 	for i := 1; b != nil && i < attempt; i++ {
 		b.NextBackOff()
 	}
 	wait, again = p.wait(v, attempt, b, err)
-	if !again || p.MaxElapsed > 0 && wait > p.MaxElapsed-max(elapsed, 0) {
+	if !again || !p.withinElapsed(wait, elapsed) {
 		return 0, false
 	}
 	return wait, true
@@ -95,7 +95,7 @@ func (p Policy) Permanent(err error) error {
 	if err == nil || isPermanent(err) {
 		return err
 	}
-	if p.judge(err, true) == stop || isRetried(err) {
+	if p.judge(seserrors.Classify(err), true) == stop || isRetried(err) {
 		return backoff.Permanent(err)
 	}
 	return err
@@ -113,17 +113,13 @@ const (
 
 // judge is the table of the package documentation. Skewed: the one immediate
 // retry for clock-skew is used up.
-func (p Policy) judge(err error, skewed bool) verdict {
-	if err == nil || isPermanent(err) {
-		return stop
-	}
-	e, doubt := seserrors.Classify(err), seserrors.MaybeAccepted(err)
+func (p Policy) judge(e *seserrors.Error, skewed bool) verdict {
 	switch {
-	case doubt && !p.AllowDuplicates:
+	case e.MaybeAccepted && !p.AllowDuplicates:
 		return stop
 	case e.Class == seserrors.QuotaExceeded:
 		return afterPause
-	case doubt, e.Class.Retryable():
+	case e.MaybeAccepted, e.Class.Retryable():
 		return onSchedule
 	case e.Reason == seserrors.ClockSkew && !skewed:
 		return atOnce
@@ -149,6 +145,16 @@ func (p Policy) wait(v verdict, n int, b backoff.BackOff, err error) (time.Durat
 		return 0, false
 	}
 	return max(d, asked(err)), true
+}
+
+// withinElapsed reports whether a wait that begins when elapsed has passed ends
+// within MaxElapsed.
+func (p Policy) withinElapsed(wait, elapsed time.Duration) bool {
+	limit := p.MaxElapsed
+	if limit == 0 {
+		limit = defaultMaxElapsed
+	}
+	return limit < 0 || wait <= limit-max(elapsed, 0)
 }
 
 func (p Policy) spent(attempts int) bool {
