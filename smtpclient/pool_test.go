@@ -72,12 +72,12 @@ func TestAConnectionIsIdleForExactlyItsTime(t *testing.T) {
 			t.Errorf("just before the limit: %d connections", got)
 		}
 		time.Sleep(defaultMaxConnIdleTime)
-		synctest.Wait()
-		if st := c.Stats(); st.Open != 0 || st.Closed.Idle != 1 {
-			t.Errorf("at the limit: %+v", st)
-		}
 		if got := s.mustPost(t, c); got != 2 {
-			t.Errorf("after the limit: %d connections", got)
+			t.Errorf("at the limit: %d connections", got)
+		}
+		synctest.Wait()
+		if st := c.Stats(); st.Open != 1 || st.Closed.Idle != 1 {
+			t.Errorf("at the limit: %+v", st)
 		}
 	})
 }
