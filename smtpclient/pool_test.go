@@ -165,6 +165,29 @@ func TestTheWallClockCountsWhenTheOtherOneStoodStill(t *testing.T) {
 	}
 }
 
+// A wall clock that was set forward by an hour costs the connections that were
+// idle then. Those that come later are judged by their own hour.
+func TestAWallClockThatWasSetForwardCostsConnectionsOnce(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		s.mustPost(t, c)
+		c.mu.Lock()
+		c.idle[0].idleSince = c.idle[0].idleSince.Round(0).Add(-time.Hour)
+		c.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st := c.Stats(); st.Closed.Idle != 1 || st.Open != 0 {
+			t.Errorf("%+v", st)
+		}
+		for range 5 { // through several sweeps
+			s.mustPost(t, c)
+			time.Sleep(defaultMaxConnIdleTime - time.Millisecond)
+		}
+		if n, _, _ := s.connections(); n != 2 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
 func TestThereAreNeverMoreConnectionsThanMaxConns(t *testing.T) {
 	bubble(t, func(cfg *Config) { cfg.MaxConns, cfg.MaxMessagesPerConn = 3, 2 }, func(t *testing.T, s *script, c *Client) {
 		s.reply = func(p *peer, stage, _ string) string {
