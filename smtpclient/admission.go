@@ -49,7 +49,6 @@ type admission struct {
 	lowered  int           // counts refusals beside others; those of dials begun before the last one are the same
 	goodbye  time.Time     // when a connection last ended with QUIT
 	closed   time.Time     // no dial before this
-	timer    *time.Timer
 }
 
 // A ticket admits one dial.
@@ -118,7 +117,7 @@ func (a *admission) refused(t ticket, l conn.Login, e *seserrors.Error, open, di
 		switch others := open + dialling; {
 		case now.Sub(a.goodbye) < lingering:
 			a.closed = now.Add(retryAfter)
-			a.schedule(now)
+			time.AfterFunc(retryAfter, a.changed)
 			again = true
 		case others > 0:
 			a.lower(t, others, now)
@@ -175,36 +174,11 @@ func (a *admission) tick(now time.Time) {
 		a.limit, a.riseWait = 0, 0
 	default:
 		a.limit++
-		a.riseAt = now.Add(a.riseWait)
+		a.planRise(now)
 	}
-	a.schedule(now)
 }
 
 func (a *admission) planRise(now time.Time) {
 	a.riseAt = now.Add(a.riseWait)
-	a.schedule(now)
-}
-
-// schedule sets the timer for what comes next.
-func (a *admission) schedule(now time.Time) {
-	next := time.Time{}
-	for _, at := range [...]time.Time{a.closed, a.riseAt} {
-		if at.After(now) && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
-	}
-	switch {
-	case next.IsZero():
-	case a.timer == nil:
-		a.timer = time.AfterFunc(next.Sub(now), a.changed)
-	default:
-		a.timer.Reset(next.Sub(now))
-	}
-}
-
-// stop ends the timer.
-func (a *admission) stop() {
-	if a.timer != nil {
-		a.timer.Stop()
-	}
+	time.AfterFunc(a.riseWait, a.changed)
 }

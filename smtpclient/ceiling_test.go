@@ -52,7 +52,14 @@ func (h *hall) greet(p *peer, stage, _ string) string {
 	if stage != "CONNECT" {
 		return ""
 	}
-	g := p.Conn.(*guest)
+	return h.enter(p.Conn)
+}
+
+func (h *hall) enter(conn net.Conn) string {
+	if late, ok := conn.(*lateGuest); ok {
+		conn = late.guest
+	}
+	g := conn.(*guest)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.in >= h.limit {
@@ -439,6 +446,102 @@ func TestTheCeilingUnderStress(t *testing.T) {
 		}
 		if err := c.Shutdown(t.Context()); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// lingers has a hall count a connection for a while after it was closed.
+func (h *hall) lingers(d time.Duration) {
+	h.wrap = func(c net.Conn) net.Conn { return &lateGuest{&guest{Conn: c, hall: h}, d} }
+}
+
+type lateGuest struct {
+	*guest
+	after time.Duration
+}
+
+func (g *lateGuest) Close() error {
+	if g.in {
+		time.AfterFunc(g.after, func() { g.guest.Close() })
+		return g.Conn.Close()
+	}
+	return g.guest.Close()
+}
+
+// A connection that said QUIT may still count at the server: a dial that is
+// refused then says nothing about how many are allowed.
+func TestReplacedConnectionsDoNotLowerTheCeiling(t *testing.T) {
+	for _, maxConns := range []int{3, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHall(t, 3)
+			h.lingers(50 * time.Millisecond)
+			c := h.client(t, func(cfg *Config) { cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.DialContext = maxConns, 10, h.dial })
+			lowest := 3
+			for range 20 {
+				for _, err := range c.many(t, 30, 10*time.Millisecond) {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				lowest = min(lowest, c.Stats().Ceiling)
+			}
+			if st := c.Stats(); lowest != 3 || st.Closed.Messages < 50 || len(h.refusals()) < 10 || len(h.refusals()) > 3*int(st.Closed.Messages) {
+				t.Errorf("the ceiling fell to %d, %d dials were refused, %+v", lowest, len(h.refusals()), st)
+			}
+			time.Sleep(time.Second)
+		})
+	}
+}
+
+func TestAClientWithOneConnectionWaitsUntilTheServerHasForgottenIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, 1)
+		h.lingers(400 * time.Millisecond)
+		c := h.client(t, func(cfg *Config) { cfg.MaxConns, cfg.MaxMessagesPerConn, cfg.DialContext = 1, 1, h.dial })
+		for range 5 {
+			h.mustPost(t, c)
+		}
+		if n := len(h.refusals()); n < 4 || n > 4*5 {
+			t.Errorf("%d dials were refused", n)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+// Not every server says "too many connections" as SES does.
+func TestA421GreetingBesideOtherConnectionsMeansTooMany(t *testing.T) {
+	crowd(t, 2, 8, func(t *testing.T, h *hall, c *Client) {
+		h.reply = func(p *peer, stage, arg string) string {
+			if said := h.greet(p, stage, arg); said == "" {
+				return ""
+			}
+			return "421 4.7.0 mail.example.com Too many connected clients, try again in a moment"
+		}
+		h.mustPost(t, c) // so that there is one
+		for _, err := range c.many(t, 40, 100*time.Millisecond) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if st := c.Stats(); st.Ceiling != 2 || len(h.refusals()) > 8 {
+			t.Errorf("%d refused, %+v", len(h.refusals()), st)
+		}
+	})
+	crowd(t, 0, 2, func(t *testing.T, h *hall, c *Client) {
+		h.reply = func(_ *peer, stage, _ string) string {
+			if stage == "CONNECT" {
+				return "421 try again in a moment"
+			}
+			return ""
+		}
+		for range 3 { // without another it is what it says: later
+			e := want(t, c.slow(t.Context(), 0), seserrors.Unavailable, "", false)
+			if e.Reason == seserrors.TooManyConnections {
+				t.Error(e)
+			}
+		}
+		if n, _, _ := h.connections(); n != 3 {
+			t.Errorf("%d dials", n)
 		}
 	})
 }

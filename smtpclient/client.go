@@ -37,8 +37,7 @@ type Client struct {
 	dials     map[*dial]struct{}
 	queue     queue // who waits for a connection
 	admission admission
-	sweeper   *time.Timer
-	sweepAt   time.Time // when sweeper strikes; zero: it does not
+	sweeping  bool // a sweep is planned
 	counts    counts
 }
 
@@ -46,9 +45,9 @@ type Client struct {
 // anything: Ping proves that the settings work. What is wrong with cfg is said
 // in a *seserrors.Error of class Invalid that names the field and the remedy.
 func New(cfg Config) (*Client, error) {
-	cfg, err := cfg.complete()
-	if err != nil {
-		return nil, err
+	cfg, invalid := cfg.complete()
+	if invalid != nil {
+		return nil, invalid
 	}
 	c := &Client{
 		cfg: cfg, line: cfg.line(), done: make(chan struct{}),
@@ -209,10 +208,6 @@ func (c *Client) end() {
 		return
 	}
 	c.ended = true
-	c.admission.stop()
-	if c.sweeper != nil {
-		c.sweeper.Stop()
-	}
 	for w := c.queue.pop(); w != nil; w = c.queue.pop() {
 		w.give(answer{err: conn.Closed(opWait)})
 	}

@@ -89,13 +89,13 @@ type Config struct {
 	// Password: for secrets that rotate. Its context ends with DialTimeout. It
 	// may be called from several goroutines at once, also while sends are
 	// refused because the last credentials were wrong, so it should cache.
-	Credentials func(ctx context.Context) (username, password string, err error)
+	Credentials func(ctx context.Context) (username, password string, err error) `json:"-"`
 
 	// TLSConfig is cloned. ServerName defaults to the host that is dialled.
 	// InsecureSkipVerify is refused, unless VerifyConnection or
 	// VerifyPeerCertificate does the checking or the host is a loopback
 	// address.
-	TLSConfig *tls.Config
+	TLSConfig *tls.Config `json:"-"`
 
 	// LocalName is said in EHLO. Default: "localhost", as net/smtp does; SES
 	// does not look at it.
@@ -136,13 +136,13 @@ type Config struct {
 	// costs two looks of 100 µs, and SetLinger or NetConn, or the connection
 	// cannot be cut with a TCP reset. A connection whose SetDeadline fails, as
 	// those through an SSH tunnel, is closed where others are interrupted.
-	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-"`
 
 	// Logger, if not nil, is told at level Debug of connections that open and
 	// close, and at level Warn of those that cannot be set up. No address, no
 	// password and no message is ever logged. A panic of its handler becomes
 	// that of the Send that it was called for, if there is one.
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
 }
 
 // The regions where SES has an API but no SMTP endpoint, and those where it has
@@ -165,15 +165,7 @@ func configError(reason seserrors.Reason, field, problem string) *seserrors.Erro
 }
 
 // complete checks c and fills in what is zero. The result is the caller's own.
-func (c Config) complete() (Config, error) {
-	c, err := c.completed()
-	if err != nil {
-		return c, err
-	}
-	return c, nil
-}
-
-func (c Config) completed() (Config, *seserrors.Error) {
+func (c Config) complete() (Config, *seserrors.Error) {
 	checks := []func() *seserrors.Error{c.setAddr, c.setTLS, c.checkTLSConfig, c.checkCredentials, c.checkRest}
 	for _, check := range checks {
 		if err := check(); err != nil {

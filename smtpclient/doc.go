@@ -22,7 +22,7 @@
 //	}
 //
 // SES's SMTP credentials belong to one region and come from the long-term key
-// of an IAM user; [Password] derives them. Temporary credentials do not work
+// of an IAM user; [DerivePassword] derives them. Temporary credentials do not work
 // over SMTP and are refused by name.
 //
 // # Encryption
@@ -31,14 +31,15 @@
 // 465 and 2465 speak TLS from the first octet; [TLSAuto] knows which. Without
 // TLS and a certificate for the host that was dialled nothing secret is said: a
 // server that does not offer STARTTLS is refused, and so is one whose answer to
-// STARTTLS has clear text behind it. [Plaintext] exists for relays and mail
+// STARTTLS has clear text behind it. [TLSNone] exists for relays and mail
 // catchers on this machine.
 //
 // # Send
 //
 // [Client.Send] takes an envelope and anything with a WriteTo method, such as a
 // *bytes.Reader. The message is streamed: dots are stuffed and bare CR and LF
-// become CRLF on the way, through one buffer of 64 KB.
+// become CRLF on the way, through one buffer of 64 KB. A message that has an
+// Open method is opened when there is a connection for it.
 //
 //	reply, err := c.Send(ctx, "news@example.com", []string{"ann@example.net"}, msg)
 //
@@ -61,13 +62,14 @@
 //	the write that ends the message, or no     YES       cut
 //	usable answer after it
 //	refused after the end of the message       no        kept, RSET comes first the next time; after 421 dropped
-//	accepted                                   success   kept or recycled; nothing after it is an error
+//	accepted with 250 or 251                   success   kept or recycled; nothing after it is an error
 //
 // Doubt begins when the write starts that carries the last octet of CRLF.CRLF.
 // Directly before it the context is alive, the message and the line are without
-// error, and the server has said nothing yet. An orderly end of a connection
-// inside a message would make some servers accept half a mail, so it is cut
-// with a TCP reset.
+// error, and the server has said nothing yet: an answer that came early would
+// be taken for the answer to the message, so it is looked for wherever it may
+// wait. An orderly end of a connection inside a message would make some servers
+// accept half a mail, so it is cut with a TCP reset.
 //
 // "Dead" is any failure on a connection that was used before, up to the first
 // octet of the message: the end of the stream, a timeout, 421, SES's 451 for an
@@ -75,15 +77,18 @@
 // context's end and any other complete answer count as they are.
 //
 // Failures of set-up are never Rejected or Invalid, since no message was looked
-// at. One that every other dial would meet too (wrong credentials, an account
-// without SES) is remembered for 5 seconds, doubling up to a minute: all senders
-// get it at once, and one dial at a time finds out whether it has passed. Other
-// credentials from Config.Credentials are tried at once.
+// at. One that every other dial would meet too (an account without SES, wrong
+// credentials the second time in a row) is remembered for 5 seconds, doubling up
+// to a minute: all senders get it at once, and one dial at a time finds out
+// whether it has passed. Other credentials from Config.Credentials are tried at
+// once.
 //
-// Too many connections, beside others of this client, makes their number the
-// ceiling for a while: sends wait for one of those, and one more is tried after
-// 5 seconds, doubling up to a minute. Without any other connection it is
-// remembered like the rest.
+// Too many connections, or any 421 in place of a greeting, beside others of this
+// client, makes their number the ceiling for a while: sends wait for one of
+// those, and one more is tried after 5 seconds, doubling up to a minute. Without
+// any other connection it is remembered like the rest. Within a second of a QUIT
+// it teaches nothing, because the connection that ended may still count: the
+// send waits.
 //
 // # Recycling
 //
@@ -105,48 +110,9 @@
 //	line of a message      998 octets, section 4.5.3.1.6
 //	message                40 MB, or what the server says in SIZE (RFC 1870) if that is less; "Service quotas in Amazon SES"
 //	line of a reply        4,096 octets (512 in section 4.5.3.1.5), 16 KB for all lines
-//	all of set-up          256 KB from the server
 //
-// A limit of 10 seconds or more may end up to a second late.
-//
-// # Pipelining
-//
-// Where PIPELINING (RFC 2920) is offered, a message takes two round trips in
-// place of three and one more for each recipient. SES does not offer it; see
-// [PipelineForce].
-//
-// # Tests
-//
-// Each row of the table above, in its order, is proven by these tests of the
-// package; the first and the last look at all of it:
-//
-//	every row                   TestPhaseTable, TestTheContextEndsWithoutDoubtBeforeTheDotAndInDoubtAfterIt
-//	waiting                     TestAWaiterWhoseContextEndsLeavesTheQueue, TestAWaiterWithALiveContextLearnsThatTheClientWasClosed
-//	dial to AUTH                TestSetUpNeverRefusesAMessage, TestADialOutlivesItsWaiterAndItsConnectionIsPooled
-//	old connection is dead      TestASilentRedialHappensOnceAndNotToAnotherOldConnection, TestASilentRedialThatIsOneTooManyFails
-//	SES's session limit         TestPhaseTable
-//	MAIL, RCPT or DATA refused  TestLockStepAsksAllRecipientsAndNamesTheRefused, TestARefusedRSETDropsTheConnectionAndChangesNoResult
-//	body, write error, context  TestABrokenSourceNeverLetsAMailThrough, TestAContextThatEndsInsideTheBodyCutsTheConnection
-//	the write that ends it      TestDoubtBeginsWithTheWriteThatEndsTheMessage, TestAnAnswerThatIsThereWhenTheContextEndsIsRead
-//	refused after the end       TestARefusedRSETDropsTheConnectionAndChangesNoResult
-//	accepted                    TestNothingAfterThe250IsAnError
-//	whatever happens            TestWhatSendSaysIsWhatHappened
-//
-// So is what was said of failures that are remembered, of recycling and limits:
-//
-//	remembered failures         TestAWrongPasswordIsNotTriedByEveryWaiter, TestOtherCredentialsAreTriedAtOnce
-//	the ceiling                 TestSendsWaitWhenTheServerAllowsFewerConnections, TestTheCeilingIsTriedAgainAfterItsTimeWhichDoubles,
-//	                            TestTogetherRefusedDialsWithoutAConnectionFailAtOnce
-//	MaxConns                    TestThePoolUnderStress, TestConnectionsThatSayGoodbyeCount
-//	MaxMessagesPerConn          TestRecyclingLimitsAreExact, TestAConnectionIsReplacedAfterItsMessages
-//	MaxConnLifetime             TestAConnectionIsReplacedAtTheEndOfItsLifetimeAndNotBefore, TestAConnectionLivesItsTimeGiveOrTakeATenth
-//	MaxConnIdleTime             TestAConnectionIsIdleForExactlyItsTime, TestIdleConnectionsAreClosedWithoutAnyoneAsking
-//	answers and set-up          TestAServerThatDripsIsHeldToTheTimeouts, TestTheFirstAnswerOnAReusedConnectionHasTenSeconds
-//	each 64 KB of a body        TestALineThatStandsStillIsCutAfterThreeMinutes, TestASlowLineIsNotCutAsLongAsItMoves
-//	QUIT                        TestNothingAfterThe250IsAnError
-//	line of a message           TestLinesAreMeasuredOnBothSidesOfTheLimit
-//	message                     TestTheSizeIsMeasuredOnBothSidesOfTheLimit, TestTheSizeThatTheServerAdvertisesIsHonoured
-//	replies and all of set-up   TestReplies, TestAServerCannotMakeTheClientReadWithoutEnd
+// Commands go one by one, each after the answer to the one before: Amazon SES
+// does not offer PIPELINING.
 //
 // # End
 //
@@ -160,7 +126,7 @@
 // after 250, and returns errors that can be understood.
 //
 // Specifications: RFC 5321 (SMTP), 3207 (STARTTLS), 8314 (TLS wrapper), 4954
-// (AUTH), 4616 (PLAIN), 2920 (PIPELINING), 6152 (8BITMIME), 1870 (SIZE), 3463
-// (enhanced status codes). What SES does is in "Using the Amazon SES SMTP
-// interface to send email" and "Amazon SES SMTP issues" of its Developer Guide.
+// (AUTH), 4616 (PLAIN), 6152 (8BITMIME), 1870 (SIZE), 3463 (enhanced status
+// codes). What SES does is in "Using the Amazon SES SMTP interface to send email"
+// and "Amazon SES SMTP issues" of its Developer Guide.
 package smtpclient

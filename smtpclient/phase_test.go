@@ -45,8 +45,8 @@ func want(t *testing.T, err error, class seserrors.Class, reason seserrors.Reaso
 	if e.Class != class || (reason != "" && e.Reason != reason) || e.MaybeAccepted != maybe || seserrors.MaybeAccepted(err) != maybe {
 		t.Errorf("got %v, want %v (%v), maybe accepted %v", err, class, reason, maybe)
 	}
-	if e.Op == "" {
-		t.Errorf("%v has no op", err)
+	if e.Op == "" || e.Endpoint == "" && e.Op != "smtpclient New" {
+		t.Errorf("%v has no op, or no endpoint", err)
 	}
 	if strings.Contains(err.Error(), secret) {
 		t.Errorf("the error holds the password: %v", err)

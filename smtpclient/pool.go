@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -112,16 +113,15 @@ func (c *Client) put(m *member) conn.Closing {
 	m.Idle()
 	m.idleSince = now
 	why := c.expired(m, now)
-	switch w := c.queue.first(); {
+	switch {
 	case why != 0:
 	case c.ended:
 		return conn.ClosedShutdown
-	case w != nil:
-		c.queue.pop()
-		w.give(answer{m: m})
+	case c.queue.len > 0:
+		c.queue.pop().give(answer{m: m})
 	default:
 		c.idle = append(c.idle, m)
-		c.plan(c.due(m, now))
+		c.planSweep()
 	}
 	return why
 }
@@ -203,35 +203,15 @@ func elapsed(since, now time.Time) time.Duration {
 	return max(now.Sub(since), now.Round(0).Sub(since))
 }
 
-// sweepEvery bounds the time between two sweeps: the timer stands still while
-// the machine is suspended, and connections do not live on.
+// sweepEvery is how late an idle connection may be closed.
 const sweepEvery = time.Second
 
-// due is when an idle connection must be closed; zero: never.
-func (c *Client) due(m *member, now time.Time) (at time.Time) {
-	if c.cfg.MaxConnIdleTime > 0 {
-		at = now.Add(c.cfg.MaxConnIdleTime - elapsed(m.idleSince, now))
-	}
-	if m.lifetime > 0 {
-		if end := now.Add(m.lifetime - elapsed(m.born, now)); at.IsZero() || end.Before(at) {
-			at = end
-		}
-	}
-	return at
-}
-
-// plan sees to it that a sweep comes no later than at. There is a timer only
-// while there are idle connections. The caller holds the lock.
-func (c *Client) plan(at time.Time) {
-	if at.IsZero() || !c.sweepAt.IsZero() && !at.Before(c.sweepAt) {
-		return
-	}
-	wait := min(time.Until(at), sweepEvery)
-	c.sweepAt = time.Now().Add(wait)
-	if c.sweeper == nil {
-		c.sweeper = time.AfterFunc(wait, c.sweep)
-	} else {
-		c.sweeper.Reset(wait)
+// planSweep sees to it that there are sweeps while there are idle connections.
+// The caller holds the lock.
+func (c *Client) planSweep() {
+	if !c.sweeping && len(c.idle) > 0 {
+		c.sweeping = true
+		time.AfterFunc(sweepEvery, c.sweep)
 	}
 }
 
@@ -239,17 +219,14 @@ func (c *Client) plan(at time.Time) {
 func (c *Client) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sweepAt = time.Time{}
 	now := time.Now()
-	kept := c.idle[:0]
-	for _, m := range c.idle {
-		if why := c.expired(m, now); why != 0 {
+	c.idle = slices.DeleteFunc(c.idle, func(m *member) bool {
+		why := c.expired(m, now)
+		if why != 0 {
 			c.dismiss(m, why)
-			continue
 		}
-		kept = append(kept, m)
-		c.plan(c.due(m, now))
-	}
-	clear(c.idle[len(kept):])
-	c.idle = kept
+		return why != 0
+	})
+	c.sweeping = false
+	c.planSweep()
 }

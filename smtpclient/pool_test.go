@@ -72,12 +72,12 @@ func TestAConnectionIsIdleForExactlyItsTime(t *testing.T) {
 			t.Errorf("just before the limit: %d connections", got)
 		}
 		time.Sleep(defaultMaxConnIdleTime)
-		synctest.Wait()
-		if st := c.Stats(); st.Open != 0 || st.Closed.Idle != 1 {
-			t.Errorf("at the limit: %+v", st)
-		}
 		if got := s.mustPost(t, c); got != 2 {
-			t.Errorf("after the limit: %d connections", got)
+			t.Errorf("at the limit: %d connections", got)
+		}
+		synctest.Wait()
+		if st := c.Stats(); st.Open != 1 || st.Closed.Idle != 1 {
+			t.Errorf("at the limit: %+v", st)
 		}
 	})
 }
@@ -163,6 +163,29 @@ func TestTheWallClockCountsWhenTheOtherOneStoodStill(t *testing.T) {
 	if got := elapsed(now, now.Round(0).Add(-time.Hour)); got > 0 {
 		t.Errorf("a clock that was set back counts %v", got)
 	}
+}
+
+// A wall clock that was set forward by an hour costs the connections that were
+// idle then. Those that come later are judged by their own hour.
+func TestAWallClockThatWasSetForwardCostsConnectionsOnce(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *script, c *Client) {
+		s.mustPost(t, c)
+		c.mu.Lock()
+		c.idle[0].idleSince = c.idle[0].idleSince.Round(0).Add(-time.Hour)
+		c.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st := c.Stats(); st.Closed.Idle != 1 || st.Open != 0 {
+			t.Errorf("%+v", st)
+		}
+		for range 5 { // through several sweeps
+			s.mustPost(t, c)
+			time.Sleep(defaultMaxConnIdleTime - time.Millisecond)
+		}
+		if n, _, _ := s.connections(); n != 2 {
+			t.Errorf("%d connections", n)
+		}
+	})
 }
 
 func TestThereAreNeverMoreConnectionsThanMaxConns(t *testing.T) {

@@ -75,55 +75,42 @@ func (c *Client) leave(w *waiter) (op string) {
 // A queue is a list of waiters, first come first served, that any of them can
 // leave. The client's lock guards it.
 type queue struct {
-	head, tail *waiter
-	len        int
+	ring waiter // its next is the first, its prev the last
+	len  int
 }
 
-func (q *queue) first() *waiter { return q.head }
-
-func (q *queue) push(w *waiter) {
-	w.queued, w.prev, w.next = true, q.tail, nil
-	if q.tail != nil {
-		q.tail.next = w
-	} else {
-		q.head = w
-	}
-	q.tail = w
-	q.len++
-}
+func (q *queue) push(w *waiter) { q.insert(w, q.last()) }
 
 // pushFront is for a waiter who was the first already.
-func (q *queue) pushFront(w *waiter) {
-	w.queued, w.prev, w.next = true, nil, q.head
-	if q.head != nil {
-		q.head.prev = w
-	} else {
-		q.tail = w
+func (q *queue) pushFront(w *waiter) { q.insert(w, &q.ring) }
+
+func (q *queue) last() *waiter {
+	if q.ring.prev == nil {
+		q.ring.next, q.ring.prev = &q.ring, &q.ring
 	}
-	q.head = w
+	return q.ring.prev
+}
+
+func (q *queue) insert(w, after *waiter) {
+	w.prev, w.next = after, after.next
+	after.next.prev = w
+	after.next = w
+	w.queued = true
 	q.len++
 }
 
 // pop removes the first, or returns nil.
 func (q *queue) pop() *waiter {
-	w := q.head
-	if w != nil {
-		q.remove(w)
+	if q.len == 0 {
+		return nil
 	}
+	w := q.ring.next
+	q.remove(w)
 	return w
 }
 
 func (q *queue) remove(w *waiter) {
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		q.head = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		q.tail = w.prev
-	}
-	w.queued, w.next, w.prev = false, nil, nil
+	w.prev.next, w.next.prev = w.next, w.prev
+	w.next, w.prev, w.queued = nil, nil, false
 	q.len--
 }

@@ -4,55 +4,34 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"time"
 )
 
-// printable is a Config as it may be seen.
-type printable struct {
-	Region             string        `json:",omitempty"`
-	Addr               string        `json:",omitempty"`
-	Port               int           `json:",omitempty"`
-	TLS                string        `json:",omitempty"`
-	Username           string        `json:",omitempty"`
-	Password           string        `json:",omitempty"`
-	LocalName          string        `json:",omitempty"`
-	MaxConns           int           `json:",omitempty"`
-	MaxMessagesPerConn int           `json:",omitempty"`
-	MaxConnLifetime    time.Duration `json:",omitempty"`
-	MaxConnIdleTime    time.Duration `json:",omitempty"`
-	DialTimeout        time.Duration `json:",omitempty"`
-	CommandTimeout     time.Duration `json:",omitempty"`
-	DataTimeout        time.Duration `json:",omitempty"`
-}
+// redacted is a Config without methods and without its password.
+type redacted Config
 
-func (c *Config) printable() printable {
-	s := printable{
-		Region: c.Region, Addr: c.Addr, Port: c.Port, TLS: c.TLS.String(), Username: c.Username, LocalName: c.LocalName,
-		MaxConns: c.MaxConns, MaxMessagesPerConn: c.MaxMessagesPerConn, MaxConnLifetime: c.MaxConnLifetime, MaxConnIdleTime: c.MaxConnIdleTime,
-		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout, DataTimeout: c.DataTimeout,
-	}
+func (c Config) redacted() redacted {
 	if c.Password != "" {
-		s.Password = "[redacted]"
+		c.Password = "[redacted]"
 	}
-	return s
+	return redacted(c)
 }
 
 // Format prints the settings without the password, whatever the verb.
-func (c Config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "smtpclient.Config%+v", c.printable()) }
+func (c Config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "smtpclient.Config%+v", c.redacted()) }
 
 // LogValue makes log/slog write the settings without the password.
-func (c Config) LogValue() slog.Value { return slog.AnyValue(c.printable()) }
+func (c Config) LogValue() slog.Value { return slog.AnyValue(c.redacted()) }
 
 // MarshalJSON writes the settings without the password and without functions. It
 // is for reports: there is no way back.
-func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.printable()) }
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.redacted()) }
 
 // Format prints the client's settings without the password, whatever the verb.
 func (c *Client) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "smtpclient.Client%+v", c.cfg.printable())
+	fmt.Fprintf(f, "smtpclient.Client%+v", c.cfg.redacted())
 }
 
-// LogValue makes log/slog write the client's settings without the password.
+// LogValue is that of the client's Config.
 func (c *Client) LogValue() slog.Value { return c.cfg.LogValue() }
 
 // MarshalJSON is that of the client's Config.

@@ -35,7 +35,7 @@ func SendMail(addr string, a smtp.Auth, from string, to []string, msg []byte) er
 }
 
 func sendOnce(addr string, a smtp.Auth, m *conn.Mail) *seserrors.Error {
-	cfg, err := Config{Addr: addr}.completed()
+	cfg, err := Config{Addr: addr}.complete()
 	if err != nil {
 		return err
 	}

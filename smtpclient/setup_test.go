@@ -211,6 +211,15 @@ func TestDialErrorsNameWhatIsKnownAboutThem(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("the name of a region's endpoint is not found", func(t *testing.T) {
+		s := newScript(t)
+		missing := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}}
+		_, err := s.client(t, fails(missing), func(cfg *Config) { cfg.Addr, cfg.Region = "", "eu-west-1" }).post(t.Context())
+		e := want(t, err, seserrors.Unavailable, seserrors.NameNotFound, false)
+		if !strings.Contains(e.Error(), "resolver") {
+			t.Error(err)
+		}
+	})
 	t.Run("anything else", func(t *testing.T) {
 		s := newScript(t)
 		_, err := s.client(t, fails(errors.New("proxy says no"))).post(t.Context())

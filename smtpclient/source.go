@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
@@ -27,7 +26,7 @@ func (c *Client) content(ctx context.Context, msg io.WriterTo) (io.WriterTo, *se
 	}
 	o, ok := msg.(opener)
 	if !ok {
-		return &source{ctx: ctx, life: c.life, msg: msg, parts: make(chan []byte), taken: make(chan struct{}, 1), gone: make(chan struct{})}, nil
+		return &source{ctx, c.life, msg}, nil
 	}
 	reading, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
@@ -72,110 +71,43 @@ func (o *opening) Close() error {
 	return o.ReadCloser.Close()
 }
 
-// maxPart is how much a source gathers before it hands it over.
-const maxPart = 32 << 10
-
 // A source lets a message write itself in a goroutine of its own and passes on
-// what it writes, until its context or the client ends. The message never gets
-// to see a buffer that is used for anything else: what it has of this one is
-// garbage when the send is over.
+// what it writes, until its context or the client ends. The message's octets go
+// through a buffer that it never sees and that nothing else uses.
 type source struct {
 	ctx, life context.Context
 	msg       io.WriterTo
-
-	parts chan []byte   // what was gathered
-	taken chan struct{} // may be gathered into again
-	gone  chan struct{} // closed: nobody takes parts any more
-
-	mu     sync.Mutex // a message may write from several goroutines
-	buf    []byte
-	sealed bool // WriteTo has returned
-
-	err      error // of WriteTo, when parts is closed
-	panicked any
 }
 
-var (
-	errSealed  = errors.New("smtpclient: write after WriteTo returned")
-	errStopped = errors.New("smtpclient: the send is over")
-	errEnded   = errors.New("smtpclient: WriteTo ended its goroutine")
-)
+var errEnded = errors.New("smtpclient: WriteTo ended its goroutine")
+
+// A panicError carries a panic of WriteTo over to Send.
+type panicError struct{ value any }
+
+func (p *panicError) Error() string { return "smtpclient: WriteTo panicked" }
 
 // WriteTo passes the message on to w.
-func (s *source) WriteTo(w io.Writer) (n int64, err error) {
-	defer close(s.gone)
-	go s.run()
-	for {
-		select {
-		case part, more := <-s.parts:
-			if !more && s.panicked != nil {
-				panic(s.panicked)
+func (s *source) WriteTo(w io.Writer) (int64, error) {
+	r, pw := io.Pipe()
+	defer r.Close()
+	defer context.AfterFunc(s.ctx, func() { r.Close() })()
+	defer context.AfterFunc(s.life, func() { r.Close() })()
+	go func() {
+		err := errEnded // unless WriteTo returns
+		defer func() {
+			if p := recover(); p != nil {
+				err = &panicError{p}
 			}
-			if !more {
-				return n, s.err
-			}
-			k, err := w.Write(part)
-			if n += int64(k); err != nil {
-				return n, err
-			}
-			s.taken <- struct{}{}
-		case <-s.ctx.Done():
-			return n, context.Cause(s.ctx)
-		case <-s.life.Done():
-			return n, ErrClosed
-		}
+			pw.CloseWithError(err)
+		}()
+		_, err = s.msg.WriteTo(pw)
+	}()
+	n, err := io.Copy(w, r)
+	if p, ok := err.(*panicError); ok {
+		panic(p.value)
 	}
-}
-
-func (s *source) run() {
-	s.err = errEnded // unless WriteTo returns
-	defer close(s.parts)
-	defer func() { s.panicked = recover() }()
-	_, err := s.msg.WriteTo(outlet{s})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sealed = true
-	if err == nil && len(s.buf) > 0 {
-		err = s.hand()
+	if err != nil && s.life.Err() != nil {
+		err = ErrClosed
 	}
-	s.err = err
-}
-
-// hand hands the buffer over and waits until it may be used again.
-func (s *source) hand() error {
-	select {
-	case s.parts <- s.buf:
-	case <-s.gone:
-		return errStopped
-	}
-	select {
-	case <-s.taken:
-	case <-s.gone:
-		return errStopped
-	}
-	s.buf = s.buf[:0]
-	return nil
-}
-
-// An outlet is the writer that the message gets.
-type outlet struct{ s *source }
-
-func (o outlet) Write(p []byte) (done int, err error) {
-	s := o.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sealed {
-		return 0, errSealed
-	}
-	for done < len(p) {
-		n := min(len(p)-done, maxPart-len(s.buf))
-		s.buf = append(s.buf, p[done:done+n]...)
-		done += n
-		if len(s.buf) == maxPart {
-			if err := s.hand(); err != nil {
-				return done, err
-			}
-		}
-	}
-	return done, nil
+	return n, err
 }

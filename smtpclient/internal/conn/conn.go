@@ -94,7 +94,7 @@ const (
 	ClosedFailed           // read or write error, or a reply that is no SMTP
 	ClosedCut              // on purpose: context, message or doubt
 	ClosedShutdown         // the client ends
-	Closings
+	Closings               // how many reasons there are
 )
 
 // String is the word for the log.

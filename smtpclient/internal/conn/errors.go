@@ -42,6 +42,10 @@ func invalid(reason seserrors.Reason, message string) *seserrors.Error {
 	return &seserrors.Error{Op: opData, Class: seserrors.Invalid, Reason: reason, Message: message}
 }
 
+func denied(op string, reason seserrors.Reason, message string) *seserrors.Error {
+	return &seserrors.Error{Op: op, Class: seserrors.Denied, Reason: reason, Message: message}
+}
+
 func protocolError(op, message string) *seserrors.Error {
 	return &seserrors.Error{Op: op, Class: seserrors.Unavailable, Reason: seserrors.ProtocolError, Message: message}
 }
@@ -55,9 +59,7 @@ func noSMTP(err error) bool {
 // what Classify infers about doubt from the bare error does not count.
 func classify(op string, err error) *seserrors.Error {
 	if noSMTP(err) {
-		e := protocolError(op, err.Error())
-		e.Err = err
-		return e
+		return &seserrors.Error{Op: op, Class: seserrors.Unavailable, Reason: seserrors.ProtocolError, Err: err}
 	}
 	e := *seserrors.Classify(err)
 	e.Op, e.MaybeAccepted = op, false

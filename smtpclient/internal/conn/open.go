@@ -49,21 +49,16 @@ func Open(ctx context.Context, cfg *Config, l Login) (*Conn, *seserrors.Error) {
 }
 
 func (c *Conn) setUp(ctx context.Context, l Login) *seserrors.Error {
-	e := c.greeting(ctx)
-	if e == nil {
-		e = c.ehlo(ctx)
+	for _, step := range [...]func(context.Context) *seserrors.Error{c.greeting, c.ehlo, c.startTLS} {
+		if e := step(ctx); e != nil {
+			return e
+		}
 	}
-	if e == nil {
-		e = c.startTLS(ctx)
-	}
-	if e == nil {
-		e = c.signIn(ctx, l)
-	}
-	if e == nil && c.buffered() {
-		e = protocolError("smtp connect", errTalks.Error())
-	}
-	if e != nil {
+	if e := c.signIn(ctx, l); e != nil {
 		return e
+	}
+	if c.buffered() {
+		return protocolError("smtp connect", errTalks.Error())
 	}
 	_, c.eightBit = c.ext["8BITMIME"]
 	c.maxSize = messageLimit(c.ext["SIZE"])
@@ -124,27 +119,18 @@ func (c *Conn) greeting(ctx context.Context) *seserrors.Error {
 // nothing was said yet, so a TLS hello does no harm to a server that is merely
 // slow.
 func (c *Conn) awaitBanner(ctx context.Context, op string) *seserrors.Error {
-	end, bounded := ctx.Deadline()
-	if bounded {
-		c.readUntil(ctx, time.Now().Add(time.Until(end)*9/10))
+	if end, bounded := ctx.Deadline(); bounded && c.timed {
+		c.deadline(ctx, time.Until(end)*9/10)
 	}
 	_, err := c.r.Peek(1)
-	c.readUntil(ctx, time.Time{})
-	if bounded && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && c.wantsTLS(ctx) {
-		return &seserrors.Error{Op: op, Class: seserrors.Denied, Reason: seserrors.TLSModeMismatch, Err: err,
-			Message: "the server sends no greeting but speaks TLS: set TLS to TLSWrapper, or use port 587 or 2587"}
+	c.deadline(ctx, 0)
+	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && c.wantsTLS(ctx) {
+		return denied(op, seserrors.TLSModeMismatch, "the server sends no greeting but speaks TLS: set TLS to TLSWrapper, or use port 587 or 2587")
 	}
 	if err != nil {
 		return c.setUpFailed(ctx, op, err)
 	}
 	return nil
-}
-
-func (c *Conn) readUntil(ctx context.Context, t time.Time) {
-	c.raw.SetReadDeadline(t)
-	if ctx.Err() != nil {
-		c.interrupt()
-	}
 }
 
 // wantsTLS says hello in TLS. Nothing secret is sent and the connection is not
@@ -164,8 +150,7 @@ func (c *Conn) handshake(ctx context.Context) *seserrors.Error {
 	c.tls = tls.Client(c.raw, c.cfg.TLSConfig)
 	err := c.tls.HandshakeContext(ctx)
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.RecordHeader[0] == '2' {
-		return &seserrors.Error{Op: op, Class: seserrors.Denied, Reason: seserrors.TLSModeMismatch, Err: err,
-			Message: "the server greets in clear text: set TLS to TLSStartTLS, or use port 465 or 2465"}
+		return denied(op, seserrors.TLSModeMismatch, "the server greets in clear text: set TLS to TLSStartTLS, or use port 465 or 2465")
 	}
 	if err != nil {
 		return c.setUpFailed(ctx, op, err)
@@ -209,8 +194,7 @@ func (c *Conn) startTLS(ctx context.Context) *seserrors.Error {
 	case c.tls != nil, c.cfg.TLS == None, c.cfg.TLS == Opportunistic && !offered:
 		return nil
 	case !offered:
-		return &seserrors.Error{Op: op, Class: seserrors.Denied, Reason: seserrors.TLSRequired,
-			Message: "the server does not offer STARTTLS, or someone on the way removed the offer; nothing was sent in clear text"}
+		return denied(op, seserrors.TLSRequired, "the server does not offer STARTTLS, or someone on the way removed the offer; nothing was sent in clear text")
 	}
 	if e := c.ask(ctx, op, "STARTTLS"); e != nil {
 		return e
@@ -236,8 +220,7 @@ func (c *Conn) signIn(ctx context.Context, l Login) *seserrors.Error {
 	mechanisms := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
 	auth := l.mechanism(mechanisms, c.host())
 	if len(mechanisms) == 0 || auth == nil {
-		return &seserrors.Error{Op: op, Class: seserrors.Denied, Reason: seserrors.ProtocolError,
-			Message: "credentials are set, but the server offers neither AUTH PLAIN nor AUTH LOGIN"}
+		return denied(op, seserrors.ProtocolError, "credentials are set, but the server offers neither AUTH PLAIN nor AUTH LOGIN")
 	}
 	name, response, err := auth.Start(&smtp.ServerInfo{Name: c.host(), TLS: c.tls != nil, Auth: mechanisms})
 	if err != nil {
@@ -287,7 +270,7 @@ func (c *Conn) authFailed(op string, err error) *seserrors.Error {
 	if err.Error() == "wrong host name" { // net/smtp's PlainAuth
 		message = "smtp.PlainAuth was made for another host: its last argument is the name in the address, without the port: " + c.host()
 	}
-	return &seserrors.Error{Op: op, Class: seserrors.Denied, Reason: seserrors.CredentialsInvalid, Message: c.hide.clean(message)}
+	return denied(op, seserrors.CredentialsInvalid, c.hide.clean(message))
 }
 
 // setUpFailed is the error for a step that got no usable answer.
@@ -346,11 +329,8 @@ func dialError(ctx context.Context, cfg *Config, err error) *seserrors.Error {
 	if ctx.Err() != nil {
 		e = timedOut(ctx, op, err)
 	}
-	timeout := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
-	if ne, ok := errors.AsType[net.Error](err); ok {
-		timeout = timeout || ne.Timeout()
-	}
-	if timeout && e.Class != seserrors.Canceled && strings.HasSuffix(cfg.Addr, ":25") {
+	ne, ok := errors.AsType[net.Error](err) // context.DeadlineExceeded is one too
+	if ok && ne.Timeout() && e.Class != seserrors.Canceled && strings.HasSuffix(cfg.Addr, ":25") {
 		e.Message = "no answer on port 25, which Amazon EC2 blocks by default: use port 587 or 2587"
 	}
 	return e

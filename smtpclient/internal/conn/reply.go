@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -25,20 +26,19 @@ var (
 type replyReader struct {
 	code int
 	text []byte // of the reply so far; valid until the next reply is begun
-	part []byte // a line whose end has not come
 	open bool   // between the lines of a reply
 }
 
 // read reads a reply. After a timeout, resume goes on with the same one.
 func (r *replyReader) read(br *bufio.Reader) error {
 	r.code, r.open = 0, false
-	r.text, r.part = r.text[:0], r.part[:0]
+	r.text = r.text[:0]
 	return r.resume(br)
 }
 
 func (r *replyReader) resume(br *bufio.Reader) error {
 	for {
-		line, err := r.line(br)
+		line, err := readLine(br)
 		if err != nil {
 			return err
 		}
@@ -49,30 +49,22 @@ func (r *replyReader) resume(br *bufio.Reader) error {
 	}
 }
 
-// line returns the next whole line without its end.
-func (r *replyReader) line(br *bufio.Reader) ([]byte, error) {
-	line, err := br.ReadSlice('\n')
-	if err == nil && len(r.part) == 0 {
-		return trimEOL(line), nil
+// readLine returns the next whole line without its end. What has come of a line
+// stays in br until the rest is there.
+func readLine(br *bufio.Reader) ([]byte, error) {
+	for seen := 0; ; {
+		buf, _ := br.Peek(br.Buffered())
+		if i := bytes.IndexByte(buf[seen:], '\n'); i >= 0 {
+			br.Discard(seen + i + 1)
+			return bytes.TrimSuffix(buf[:seen+i], crlf[:1]), nil
+		}
+		if seen = len(buf); seen == br.Size() {
+			return nil, errReplyLong
+		}
+		if _, err := br.Peek(seen + 1); err != nil {
+			return nil, err
+		}
 	}
-	if err == bufio.ErrBufferFull || len(r.part)+len(line) > br.Size() {
-		return nil, errReplyLong
-	}
-	r.part = append(r.part, line...)
-	if err != nil {
-		return nil, err
-	}
-	line = r.part
-	r.part = r.part[:0]
-	return trimEOL(line), nil
-}
-
-func trimEOL(line []byte) []byte {
-	line = line[:len(line)-1]
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		line = line[:n-1]
-	}
-	return line
 }
 
 // add takes a line in and reports whether another must follow.

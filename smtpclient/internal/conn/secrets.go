@@ -3,6 +3,7 @@ package conn
 import (
 	"encoding/base64"
 	"strings"
+	"unicode"
 )
 
 // maxText bounds how much of a server's text an error or a Reply keeps.
@@ -25,28 +26,18 @@ func newSecrets(username, password string) secrets {
 // that could rewrite a terminal or forge a line of a log, not without end.
 func (s secrets) clean(text string) string {
 	for _, secret := range s {
-		if strings.Contains(text, secret) {
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-		}
+		text = strings.ReplaceAll(text, secret, "[redacted]")
 	}
 	if len(text) > maxText {
 		text = text[:maxText] + "..."
 	}
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c >= 0x7f {
-			return strings.Map(printable, text)
-		}
-	}
-	return text
+	return strings.Map(printable, text)
 }
 
-// The lines of a reply are joined by \n; a tab is harmless.
-func control(r rune) bool {
-	return (r < ' ' && r != '\n' && r != '\t') || (r >= 0x7f && r < 0xa0)
-}
-
+// printable replaces control characters. The lines of a reply are joined by \n,
+// and a tab is harmless.
 func printable(r rune) rune {
-	if control(r) {
+	if unicode.IsControl(r) && r != '\n' && r != '\t' {
 		return '?'
 	}
 	return r

@@ -206,14 +206,16 @@ func (c *Conn) data(ctx context.Context, m *Mail) (Reply, *Failure) {
 	if err == nil {
 		b.end()
 	}
-	switch f := c.unsound(ctx, b, err); {
-	case f != nil:
-		return Reply{}, f
-	case c.unread():
-		return Reply{}, c.early(ctx)
+	e := c.unsound(ctx, b, err)
+	if e == nil && c.unread() {
+		e = c.unfinished(ctx, opData, nil)
 	}
-	c.deadline(ctx, c.cfg.DataTimeout)
-	if e := c.stopped(ctx, opData); e != nil {
+	if e == nil {
+		c.deadline(ctx, c.cfg.DataTimeout)
+		e = c.stopped(ctx, opData)
+	}
+	if e != nil {
+		// An orderly end would make some servers accept half a mail.
 		c.giveUp(ClosedCut)
 		return Reply{}, &Failure{Err: e}
 	}
@@ -224,86 +226,60 @@ func (c *Conn) data(ctx context.Context, m *Mail) (Reply, *Failure) {
 	return c.verdict(ctx)
 }
 
-// unsound is the failure of a message that must not be ended, because the
-// source or the line failed, or nil. The connection is cut: after an orderly
-// end the server would accept half a mail.
-func (c *Conn) unsound(ctx context.Context, b *body, err error) *Failure {
-	var e *seserrors.Error
-	switch {
-	case ctx.Err() != nil:
-		e = seserrors.FromContext(ctx, opData)
+// unsound is the error of a message that must not be ended, because the source
+// or the line failed, or nil.
+func (c *Conn) unsound(ctx context.Context, b *body, err error) *seserrors.Error {
+	switch e := c.stopped(ctx, opData); {
+	case e != nil:
+		return e
 	case b.refused != nil:
-		e = b.refused
+		return b.refused
 	case b.err != nil:
-		return c.bodyFailed(ctx, b.err)
-	case err != nil && c.cut.Load():
-		e = Closed(opData)
+		return c.unfinished(ctx, opData, b.err)
+	case errors.Is(err, ErrClosed):
+		return Closed(opData)
 	case err != nil:
 		e = invalid(seserrors.ContentUnreadable, "message cannot be read")
 		e.Err = err
+		return e
 	case b.n == 0:
-		e = invalid(seserrors.ContentUnreadable, "message is empty; was it read before?")
-	default:
-		return nil
+		return invalid(seserrors.ContentUnreadable, "message is empty; was it read before?")
 	}
-	c.giveUp(ClosedCut)
-	return &Failure{Err: e}
+	return nil
 }
 
-// bodyFailed is a write error before the end of the message. A server that
-// closes in the middle of a message often said why.
-func (c *Conn) bodyFailed(ctx context.Context, err error) *Failure {
-	defer c.giveUp(ClosedCut)
-	if e := c.stopped(ctx, opData); e != nil {
-		return &Failure{Err: e}
+// unfinished is the error of op when the line broke before the end of the
+// message was written, or, without err, when the server spoke or closed. It
+// often says why; an acceptance of half a message is none.
+func (c *Conn) unfinished(ctx context.Context, op string, err error) *seserrors.Error {
+	if e := c.stopped(ctx, op); e != nil {
+		return e
 	}
-	if e := c.lastRefusal(ctx, opData); e != nil {
-		return &Failure{Err: e}
-	}
-	if e := c.stopped(ctx, opData); e != nil {
-		return &Failure{Err: e}
-	}
-	return &Failure{Err: ioError(opData, err)}
-}
-
-// lastRefusal reads a refusal that may be waiting, or returns nil.
-func (c *Conn) lastRefusal(ctx context.Context, op string) *seserrors.Error {
 	c.deadline(ctx, lastWords)
-	if c.reply.read(c.r) != nil || c.reply.class() < 4 {
-		return nil
-	}
-	return c.reply.refusal(op, c.hide)
-}
-
-// early is the failure when the server spoke before the end of the message. An
-// answer to half a message is no answer to the whole.
-func (c *Conn) early(ctx context.Context) *Failure {
-	defer c.giveUp(ClosedCut)
-	c.deadline(ctx, lastWords)
-	err := c.reply.read(c.r)
-	e := c.stopped(ctx, opData)
+	readErr := c.reply.read(c.r)
+	e := c.stopped(ctx, op)
 	switch {
+	case readErr == nil && c.reply.class() >= 4:
+		e = c.reply.refusal(op, c.hide)
 	case e != nil:
-	case err != nil:
-		e = ioError(opData, err)
-	case c.reply.class() >= 4:
-		e = c.reply.refusal(opData, c.hide)
-	default:
-		e = c.reply.unexpected(opData, c.hide)
+	case err == nil && readErr == nil:
+		e = c.reply.unexpected(op, c.hide)
 		e.Message = "reply before the end of the message: " + e.Message
+	case err == nil:
+		e = ioError(op, readErr)
+	default:
+		e = ioError(op, err)
 	}
-	return &Failure{Err: e}
+	return e
 }
 
 // endFailed is a write error while the end of the message was written. Only a
 // complete refusal takes the doubt away: an acceptance cannot be for a message
 // whose end was not sent.
 func (c *Conn) endFailed(ctx context.Context, err error) *Failure {
-	if c.stopped(ctx, opEnd) == nil {
-		if e := c.lastRefusal(ctx, opEnd); e != nil {
-			c.giveUp(ClosedCut)
-			return &Failure{Err: e}
-		}
+	if e := c.unfinished(ctx, opEnd, err); e.Code >= 400 {
+		c.giveUp(ClosedCut)
+		return &Failure{Err: e}
 	}
 	return c.doubt(ctx, err)
 }

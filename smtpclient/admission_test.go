@@ -1,0 +1,74 @@
+package smtpclient
+
+import (
+	"testing"
+	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
+)
+
+var (
+	wrong   = conn.Login{Username: "a", Password: "b"}
+	denied  = seserrors.Error{Op: "smtp AUTH", Class: seserrors.Denied, Reason: seserrors.NotSubscribed, Code: 535}
+	tooMuch = seserrors.Error{Op: "smtp greeting", Class: seserrors.Unavailable, Reason: seserrors.TooManyConnections, Code: 421}
+)
+
+// refuse has a dial fail beside so many others.
+func (a *admission) refuse(t ticket, e seserrors.Error, others int) (again bool) {
+	return a.refused(t, wrong, &e, 0, others, time.Now())
+}
+
+// Dials that began before a refusal was remembered do not make it a second one.
+func TestDialsOfOneTimeAreRefusedOnce(t *testing.T) {
+	a := &admission{most: 10, changed: func() {}}
+	now := time.Now()
+	var tickets []ticket
+	for range 10 {
+		ticket, err := a.admit(wrong, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tickets = append(tickets, ticket)
+	}
+	for _, ticket := range tickets {
+		a.refuse(ticket, denied, 0)
+	}
+	if a.wait != backoffMin {
+		t.Errorf("remembered for %v", a.wait)
+	}
+	if _, err := a.admit(wrong, now); err == nil || err.Reason != seserrors.NotSubscribed {
+		t.Errorf("%v", err)
+	}
+	for others, ticket := range tickets[1:] {
+		if !a.refuse(ticket, tooMuch, 9-others) {
+			t.Error("not to wait on")
+		}
+	}
+	if a.limit != 1 || a.riseWait != backoffMin {
+		t.Errorf("a ceiling of %d, tried again after %v", a.limit, a.riseWait)
+	}
+}
+
+// A probe that fails in another way leaves the next one free to probe.
+func TestAProbeThatTellsNothingLetsTheNextTry(t *testing.T) {
+	other := seserrors.Error{Op: "smtp dial", Class: seserrors.Unavailable, Reason: seserrors.Network}
+	for name, e := range map[string]seserrors.Error{"network": other, "too many connections": tooMuch} {
+		a := &admission{most: 10, changed: func() {}}
+		now := time.Now()
+		first, _ := a.admit(wrong, now)
+		a.refuse(first, denied, 0)
+		now = now.Add(backoffMin + time.Second)
+		probe, err := a.admit(wrong, now)
+		if err != nil || !probe.probe {
+			t.Fatalf("%+v, %v", probe, err)
+		}
+		if _, err := a.admit(wrong, now); err == nil {
+			t.Error("two probes at one time")
+		}
+		a.refuse(probe, e, 1)
+		if again, err := a.admit(wrong, now); err != nil || !again.probe {
+			t.Errorf("%s: %+v, %v", name, again, err)
+		}
+	}
+}
