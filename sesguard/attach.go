@@ -216,6 +216,9 @@ func escape(s string) string {
 // characters becomes one _, and none at the ends.
 func fallback(s string) string {
 	ext := path.Ext(s)
+	if isPlainName(s) {
+		return s
+	}
 	if len(ext) > 12 || !isPlainName(ext) {
 		ext = ""
 	}
@@ -227,8 +230,8 @@ func fallback(s string) string {
 			name = append(name, '_')
 		}
 	}
-	stem := strings.TrimRight(string(name[:min(len(name), 60-len(ext))]), "_ ")
-	if stem == "" && ext != s {
+	stem := strings.TrimRight(string(name[:min(len(name), 60-len(ext))]), "._ ")
+	if stem == "" {
 		stem = "file"
 	}
 	return stem + ext
