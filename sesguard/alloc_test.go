@@ -82,3 +82,18 @@ func TestARawMessageIsUsedWhereItIs(t *testing.T) {
 		t.Errorf("%d octets allocated to send %d", n, len(msg))
 	}
 }
+
+// A domain is put into ASCII once a mail, and a name is read where it stands.
+func TestFiftyUnicodeRecipientsAllocateLittle(t *testing.T) {
+	for distinct, most := range map[bool]float64{false: 70, true: 240} {
+		m := fifty(distinct)
+		n := testing.AllocsPerRun(20, func() {
+			if _, err := Build(m); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if t.Logf("distinct %v: %v allocations", distinct, n); n > most {
+			t.Errorf("distinct %v: %v allocations, want %v at most", distinct, n, most)
+		}
+	}
+}

@@ -249,8 +249,10 @@ func TestAPanicInAFileIsThatOfWhoReads(t *testing.T) {
 	closed := 0
 	good := func() (io.ReadCloser, error) { return source{strings.NewReader("x"), &closed}, nil }
 	for name, open := range map[string]func() (io.ReadCloser, error){
-		"Open":  func() (io.ReadCloser, error) { panic("mine") },
-		"Read":  func() (io.ReadCloser, error) { return io.NopCloser(readerFunc(func([]byte) (int, error) { panic("mine") })), nil },
+		"Open": func() (io.ReadCloser, error) { panic("mine") },
+		"Read": func() (io.ReadCloser, error) {
+			return io.NopCloser(readerFunc(func([]byte) (int, error) { panic("mine") })), nil
+		},
 		"Close": func() (io.ReadCloser, error) { return panics{strings.NewReader("x")}, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
