@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -306,30 +307,40 @@ func (c *composer) textPart(media, s string) {
 	c.buf = appendQP(c.buf, s)
 }
 
-// attachment writes the header of a file, and notes the file.
+// attachment writes the header of a file, and notes the file. The plain form of
+// its name, for readers that do not know RFC 2231, stands in the Content-Type
+// alone: some that know it prefer a plain form that stands beside the other.
 func (c *composer) attachment(i int) {
 	a := &c.m.Attachments[i]
 	c.field("Content-Type")
 	c.words(c.attachments[i])
 	if a.Name != "" {
-		c.quoted("name", fallback(a.Name))
+		c.parameter(`name="` + fallback(a.Name) + `"`)
 	}
 	c.end()
 	c.add("Content-Transfer-Encoding: base64\r\n")
 	c.field("Content-Disposition")
+	kind := "attachment" // also for a text that the HTML refers to: readers make an inline text part of the body
 	if c.inline(i) && !strings.HasPrefix(c.attachments[i], "text/") {
-		c.word("inline")
-	} else { // also for a text that the HTML refers to: readers make an inline text part of the body
-		c.word("attachment")
+		kind = "inline"
 	}
-	if a.Name != "" {
-		c.param("filename", a.Name)
+	c.word(kind)
+	if isPlainName(a.Name) {
+		c.parameter(`filename="` + a.Name + `"`)
+	} else if a.Name != "" {
+		c.parameter(strings.TrimPrefix(mime.FormatMediaType("x", map[string]string{"filename": a.Name}), "x; "))
 	}
 	c.end()
 	if a.ContentID != "" {
 		c.add("Content-ID: <", c.contentID(a.ContentID), ">\r\n")
 	}
 	c.b.files = append(c.b.files, file{len(c.buf), a.Name, a.Content, a.Open})
+}
+
+func (c *composer) parameter(s string) {
+	c.add(";")
+	c.col++
+	c.word(s)
 }
 
 // sesLines returns the header lines by which SMTP tells SES what the API has
