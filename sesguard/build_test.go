@@ -458,6 +458,11 @@ func FuzzMessage(f *testing.F) {
 	f.Add("Jürgen, Dr.", "Grüße 👍🏽", "ü\r\n.\r\n", "=_--=_", "X-B", "ünicode "+strings.Repeat("x ", 200), "ü \".pdf", []byte{0, 255})
 	f.Add("a\r\nb", "a\r\nBcc: x", "\x00", "\r", "Bcc", "a\nb", "a/b", []byte(nil))
 	f.Add("=?utf-8?q?x?=", " =?utf-8?q?x?= ", strings.Repeat("x", 1000), strings.Repeat("ü", 300), "Message-ID", "<a@b>", strings.Repeat("ü", 100), bytes.Repeat([]byte("x"), 100))
+	f.Add("Jo", "", "", "", "List-ID", "Nächr <a.b>", "a", []byte("x"))
+	f.Add("Jo", ".", "From x\n.\n", "", "Keywords", "ä, b,c", "ü", []byte("x"))
+	f.Add("Jo", "x", "", "", "References", "<a@b><c@d>  <e@f>", "x.日本", []byte("x"))
+	f.Add("Jo", "x", "", "", "List-Unsubscribe", "<https://a.b/?x=1,2>,<mailto:a@b> (c)", "x", []byte("x"))
+	f.Add("Jo", "x", "", "", "Mail-Followup-To", "\"a, b\" <a@b.c>, ü <d@e.f>", "x", []byte("x"))
 	f.Add(`"\`, strings.Repeat("long words ", 90), "trailing \n", "\ttab\t\n", "Subject", "x", "=?.txt", []byte("x"))
 	f.Fuzz(func(t *testing.T, name, subject, text, html, header, value, file string, content []byte) {
 		m := &Message{
@@ -502,6 +507,15 @@ func FuzzMessage(f *testing.F) {
 		}
 		if len(r.files) != 1 || r.files[0].name != file || r.files[0].content != string(content) {
 			t.Errorf("file %q %q reads back as %q", file, content, r.files)
+		}
+		stored, err := b.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if loaded, err := LoadMail(stored); err != nil {
+			t.Errorf("what was built cannot be loaded: %v\n%s", err, data)
+		} else if again, _ := octets(loaded); !bytes.Equal(again, data) {
+			t.Errorf("it was stored as\n%s\nnot\n%s", again, data)
 		}
 		if bytes.Contains(data, []byte("hidden@x.y")) && !strings.Contains(subject+text+html+value+file, "hidden@x.y") {
 			t.Errorf("Bcc is shown in\n%s", data)

@@ -196,8 +196,8 @@ func TestAFileThatStandsStillDoesNotHoldARead(t *testing.T) {
 				}
 				close(gate)
 				synctest.Wait()
-				if closed != opened {
-					t.Errorf("%d files opened, %d closed when it went on", opened, closed)
+				if want := map[string]int{"open": 1, "read": 2}[tt.in]; opened != want || closed != want {
+					t.Errorf("%d files opened, %d closed when it went on, want %d", opened, closed, want)
 				}
 			})
 		})
