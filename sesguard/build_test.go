@@ -501,6 +501,13 @@ func FuzzMessage(f *testing.F) {
 				t.Errorf("header %q reads back as %q", want, got)
 			}
 		}
+		again := *m
+		again.Headers = []Header{{header, r.header.Get(header)}} // as another program read it
+		if same, err := Build(&again); err != nil {
+			t.Errorf("header %q is written %q, which is refused: %v", value, r.header.Get(header), err)
+		} else if second, _ := octets(same); read(t, second).header.Get(header) != r.header.Get(header) {
+			t.Errorf("header %q is written %q, and that %q", value, r.header.Get(header), read(t, second).header.Get(header))
+		}
 		crlf := strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n", "\n", "\r\n")
 		if r.text != crlf.Replace(text) || r.html != crlf.Replace(html) {
 			t.Errorf("body %q and %q reads back as %q and %q", text, html, r.text, r.html)

@@ -290,6 +290,27 @@ func TestAGoexitInAFileIsAnError(t *testing.T) {
 	}
 }
 
+func TestAPanicAfterTheEndHarmsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		m := built(t, streaming(func() (io.ReadCloser, error) {
+			return panics{readerFunc(func([]byte) (int, error) { <-gate; panic("mine") })}, nil
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		r, err := m.Open(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, r); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		r.Close()
+		close(gate)
+		synctest.Wait() // in a goroutine of the library a panic would end the program
+	})
+}
+
 // The mail waits with a context in Send, not in Build.
 func TestARawThatStandsStillEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
