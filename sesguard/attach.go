@@ -89,7 +89,7 @@ func (v *validator) contentID(at, id string, ids map[string]bool) {
 	n := idLen(id)
 	if left, right, found := strings.Cut(id, "@"); n < len(id) || n > 200 || left == "" || found && right == "" || strings.Contains(right, "@") {
 		v.add(at+".ContentID", id, seserrors.IllegalAttachment,
-			"it is a name such as logo or logo@example.com: at most 200 ASCII letters, digits and .-_+=$!~{}")
+			"it is a name such as logo or logo@example.com: at most 200 ASCII letters, digits and .-_+=$!~")
 	}
 	if ids[id] {
 		v.add(at+".ContentID", id, seserrors.IllegalAttachment, "two attachments have this id")
@@ -100,7 +100,7 @@ func (v *validator) contentID(at, id string, ids map[string]bool) {
 // idLen returns the length of the content id at the start of s.
 func idLen(s string) int {
 	for i := range len(s) {
-		if class[s[i]]&ldh == 0 && strings.IndexByte("._+=$!~{}@", s[i]) < 0 {
+		if class[s[i]]&ldh == 0 && strings.IndexByte("._+=$!~@", s[i]) < 0 {
 			return i
 		}
 	}

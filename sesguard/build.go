@@ -28,6 +28,9 @@ func compose(m *Message, h heading, p plan, b *Mail, now time.Time) {
 // estimate guesses the room for the fixed part of m.
 func estimate(m *Message, h heading) int {
 	body := len(m.Text) + len(m.HTML)
+	for _, a := range m.Alternatives {
+		body += len(a.Content) + 200
+	}
 	addrs := len(h.from) + len(h.to) + len(h.cc) + len(h.replyTo)
 	return 900 + body + body/8 + 48*addrs + len(m.Subject) + 96*len(m.Headers) + 400*len(m.Attachments)
 }
@@ -187,13 +190,13 @@ func (c *composer) html() {
 }
 
 // completeIDs returns the HTML with the ids of its files as they stand in the
-// header of each: see contentID. A reference is cid: behind a quote, a
-// parenthesis or an equals sign, and an id of an attachment.
+// header of each: see contentID. Every cid: with the id of an attachment is taken
+// for a reference, wherever it stands: one that is missed would show no picture.
 func (c *composer) completeIDs(html string) string {
 	var out strings.Builder
 	done := 0
-	for i := 1; i+4 < len(html); i++ {
-		if html[i+3] != ':' || !strings.EqualFold(html[i:i+3], "cid") || strings.IndexByte(`"'(=`, html[i-1]) < 0 {
+	for i := 0; i+4 < len(html); i++ {
+		if html[i+3] != ':' || !strings.EqualFold(html[i:i+3], "cid") || i > 0 && class[html[i-1]]&ldh != 0 {
 			continue
 		}
 		start := i + 4
@@ -206,11 +209,7 @@ func (c *composer) completeIDs(html string) string {
 		}
 		i = end - 1
 	}
-	if done == 0 {
-		return html
-	}
-	out.WriteString(html[done:])
-	return out.String()
+	return out.String() + html[done:]
 }
 
 // contentID completes an id without an @, which would be the same in every mail:

@@ -255,14 +255,14 @@ func TestAContentIDIsCompletedInTheHeaderAndInTheHTML(t *testing.T) {
 	m := plain()
 	m.Attachments = []Attachment{file("logo"), file("logo2"), file("whole@example.com")}
 	m.HTML = `<img src="cid:logo"><img src='CID:logo2'><img src=cid:logo><b style="x:url(cid:logo)">` +
-		`<img src="cid:whole@example.com"><img src="cid:other"><img src="cid:logo.png"> cid:logo "cid:`
+		`<img src="cid:whole@example.com"><img src="cid:other"><img src="cid:logo.png"><b style="x:url(&quot;cid:logo&quot;)"> acid:logo "cid:`
 	r := read(t, written(t, m))
 	_, suffix, _ := strings.Cut(strings.Trim(r.files[0].id, "<>"), "@")
 	if len(suffix) != 24 || r.files[0].id != "<logo@"+suffix+">" || r.files[1].id != "<logo2@"+suffix+">" || r.files[2].id != "<whole@example.com>" {
 		t.Errorf("ids of %+v", r.files)
 	}
 	want := `<img src="cid:logo@§"><img src='CID:logo2@§'><img src=cid:logo@§><b style="x:url(cid:logo@§)">` +
-		`<img src="cid:whole@example.com"><img src="cid:other"><img src="cid:logo.png"> cid:logo "cid:`
+		`<img src="cid:whole@example.com"><img src="cid:other"><img src="cid:logo.png"><b style="x:url(&quot;cid:logo@§&quot;)"> acid:logo "cid:`
 	if want = strings.ReplaceAll(want, "§", suffix); strings.TrimSuffix(r.html, "\r\n") != want {
 		t.Errorf("got  %s\nwant %s", r.html, want)
 	}
