@@ -353,7 +353,15 @@ func trickyLocal(s string) bool {
 // of s. For any other it returns less than 0.
 func plainPhrase(s string) (string, int, *flaw) {
 	n := strings.IndexByte(s, '<')
-	if n < 0 || !isPhrase(s[:n]) || strings.Contains(s[:n], "  ") || strings.Contains(s[:n], "=?") {
+	for i := range max(n, 0) {
+		switch c := s[i]; {
+		case c == ' ' && (i == 0 || s[i-1] == ' '), c == '?' && i > 0 && s[i-1] == '=':
+			return "", -1, nil
+		case c < utf8.RuneSelf && class[c]&atext == 0 && c != ' ':
+			return "", -1, nil
+		}
+	}
+	if n < 0 {
 		return "", -1, nil
 	}
 	return strings.TrimSuffix(s[:n], " "), n, nil

@@ -39,7 +39,7 @@ func allocatedBytes(f func()) uint64 {
 
 // All that is allocated on the way is more than what is held at any time.
 func TestA40MBMessageNeedsOneBufferOfAConnection(t *testing.T) {
-	const oneBuild, oneSend = 48 << 10, 160 << 10
+	const oneBuild, oneSend = 48 << 10, 192 << 10
 	held := make([]byte, 29<<20)
 	for name, a := range map[string]Attachment{
 		"held":     {Name: "file.bin", Content: held},
@@ -80,5 +80,20 @@ func TestARawMessageIsUsedWhereItIs(t *testing.T) {
 	send() // connects
 	if n := allocatedBytes(send); n > 128<<10 {
 		t.Errorf("%d octets allocated to send %d", n, len(msg))
+	}
+}
+
+// A domain is put into ASCII once a mail, and a name is read where it stands.
+func TestFiftyUnicodeRecipientsAllocateLittle(t *testing.T) {
+	for distinct, most := range map[bool]float64{false: 70, true: 240} {
+		m := fifty(distinct)
+		n := testing.AllocsPerRun(20, func() {
+			if _, err := Build(m); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if t.Logf("distinct %v: %v allocations", distinct, n); n > most {
+			t.Errorf("distinct %v: %v allocations, want %v at most", distinct, n, most)
+		}
 	}
 }

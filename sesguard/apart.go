@@ -6,6 +6,8 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
+const opRead = "sesguard read"
+
 // An outcome is what a goroutine in the caller's code has to say: a chunk of a
 // file, or how it ended.
 type outcome struct {

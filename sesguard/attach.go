@@ -3,7 +3,6 @@ package sesguard
 import (
 	"mime"
 	"path"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -72,6 +71,8 @@ func (v *validator) attachmentName(field string, a Attachment) {
 		why = "the file name holds a folder: give its last part only"
 	case len(a.Name) > 255:
 		why = "the file name is longer than 255 octets"
+	case strings.Contains(a.Name, "=?"):
+		why = "the file name holds =?, which some readers take for an encoded name"
 	case refused[strings.ToLower(path.Ext(strings.TrimRight(a.Name, ". ")))] > 0:
 		why = "SES does not take files of this extension: send a link, or a zip file"
 	}
@@ -88,7 +89,7 @@ func (v *validator) contentID(at, id string, ids map[string]bool) {
 	n := idLen(id)
 	if left, right, found := strings.Cut(id, "@"); n < len(id) || n > 200 || left == "" || found && right == "" || strings.Contains(right, "@") {
 		v.add(at+".ContentID", id, seserrors.IllegalAttachment,
-			"it is a name such as logo or logo@example.com: at most 200 ASCII letters, digits and .-_+=$!~{}")
+			"it is a name such as logo or logo@example.com: at most 200 ASCII letters, digits and .-_+=$!~")
 	}
 	if ids[id] {
 		v.add(at+".ContentID", id, seserrors.IllegalAttachment, "two attachments have this id")
@@ -99,7 +100,7 @@ func (v *validator) contentID(at, id string, ids map[string]bool) {
 // idLen returns the length of the content id at the start of s.
 func idLen(s string) int {
 	for i := range len(s) {
-		if class[s[i]]&ldh == 0 && strings.IndexByte("._+=$!~{}@", s[i]) < 0 {
+		if class[s[i]]&ldh == 0 && strings.IndexByte("._+=$!~@", s[i]) < 0 {
 			return i
 		}
 	}
@@ -156,66 +157,18 @@ func anyControl(params map[string]string) bool {
 	return false
 }
 
-// param appends a parameter of a Content-Disposition: a quoted string if that
-// is safe, otherwise as RFC 2231 has it, in pieces if it is long. The ASCII
-// fallback for old readers stands in the Content-Type alone, since some that
-// know RFC 2231 prefer a plain form that stands beside it.
-func (f *folder) param(name, value string) {
-	if isPlainName(value) {
-		f.quoted(name, value)
-		return
-	}
-	const piece = 50
-	part := "utf-8''"
-	n := 0 // of the pieces before this one
-	for _, r := range value {
-		next := escape(string(r)) // a rune is never split: some readers decode each piece by itself
-		if len(part)+len(next) > piece {
-			f.parameter(name + "*" + strconv.Itoa(n) + "*=" + part)
-			part = ""
-			n++
-		}
-		part += next
-	}
-	if n == 0 {
-		f.parameter(name + "*=" + part)
-	} else {
-		f.parameter(name + "*" + strconv.Itoa(n) + "*=" + part)
-	}
-}
-
-func (f *folder) quoted(name, value string) { f.parameter(name + `="` + value + `"`) }
-
-func (f *folder) parameter(s string) {
-	f.buf = append(f.buf, ';')
-	f.col++
-	f.word(s)
-}
-
 // isPlainName reports a name that every reader understands in quotes.
 func isPlainName(s string) bool {
-	return len(s) <= 60 && isPrintable(s) && !strings.ContainsAny(s, `"\`) && !strings.Contains(s, "=?")
-}
-
-// escape percent-encodes all but the letters, digits and marks of RFC 5987
-// §3.2.1 (attr-char).
-func escape(s string) string {
-	out := make([]byte, 0, 3*len(s))
-	for i := range len(s) {
-		c := s[i]
-		if c < utf8.RuneSelf && (class[c]&ldh != 0 || strings.IndexByte("._~!#$&+^`|", c) >= 0) {
-			out = append(out, c)
-		} else {
-			out = append(out, '%', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return string(out)
+	return s != "" && len(s) <= 60 && isPrintable(s) && !strings.ContainsAny(s, `"\`) && !strings.Contains(s, "=?")
 }
 
 // fallback is the ASCII name nearest to s, at most 60 long: each run of other
 // characters becomes one _, and none at the ends.
 func fallback(s string) string {
 	ext := path.Ext(s)
+	if isPlainName(s) {
+		return s
+	}
 	if len(ext) > 12 || !isPlainName(ext) {
 		ext = ""
 	}
@@ -227,8 +180,8 @@ func fallback(s string) string {
 			name = append(name, '_')
 		}
 	}
-	stem := strings.TrimRight(string(name[:min(len(name), 60-len(ext))]), "_ ")
-	if stem == "" && ext != s {
+	stem := strings.TrimRight(string(name[:min(len(name), 60-len(ext))]), "._ ")
+	if stem == "" {
 		stem = "file"
 	}
 	return stem + ext

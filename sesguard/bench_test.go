@@ -3,6 +3,7 @@ package sesguard
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -99,6 +100,34 @@ func BenchmarkComposeAndSendSMTP(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := client.Send(b.Context(), m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// fifty is a message to 50 recipients with Unicode names and domains.
+func fifty(distinct bool) *Message {
+	m := plain()
+	m.To = nil
+	for i := range 50 {
+		domain := "bücher.example"
+		if distinct {
+			domain = fmt.Sprintf("bücher%d.example", i)
+		}
+		m.To = append(m.To, fmt.Sprintf("Jürgen Groß %d <user%d@%s>", i, i, domain))
+	}
+	return m
+}
+
+func BenchmarkFiftyRecipients(b *testing.B) {
+	for _, distinct := range []bool{false, true} {
+		b.Run(fmt.Sprintf("distinct=%v", distinct), func(b *testing.B) {
+			m := fifty(distinct)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Build(m); err != nil {
 					b.Fatal(err)
 				}
 			}

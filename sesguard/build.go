@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ func compose(m *Message, h heading, p plan, b *Mail, now time.Time) {
 // estimate guesses the room for the fixed part of m.
 func estimate(m *Message, h heading) int {
 	body := len(m.Text) + len(m.HTML)
+	for _, a := range m.Alternatives {
+		body += len(a.Content) + 200
+	}
 	addrs := len(h.from) + len(h.to) + len(h.cc) + len(h.replyTo)
 	return 900 + body + body/8 + 48*addrs + len(m.Subject) + 96*len(m.Headers) + 400*len(m.Attachments)
 }
@@ -186,13 +190,13 @@ func (c *composer) html() {
 }
 
 // completeIDs returns the HTML with the ids of its files as they stand in the
-// header of each: see contentID. A reference is cid: behind a quote, a
-// parenthesis or an equals sign, and an id of an attachment.
+// header of each: see contentID. Every cid: with the id of an attachment is taken
+// for a reference, wherever it stands: one that is missed would show no picture.
 func (c *composer) completeIDs(html string) string {
 	var out strings.Builder
 	done := 0
-	for i := 1; i+4 < len(html); i++ {
-		if html[i+3] != ':' || !strings.EqualFold(html[i:i+3], "cid") || strings.IndexByte(`"'(=`, html[i-1]) < 0 {
+	for i := 0; i+4 < len(html); i++ {
+		if html[i+3] != ':' || !strings.EqualFold(html[i:i+3], "cid") || i > 0 && class[html[i-1]]&ldh != 0 {
 			continue
 		}
 		start := i + 4
@@ -205,11 +209,7 @@ func (c *composer) completeIDs(html string) string {
 		}
 		i = end - 1
 	}
-	if done == 0 {
-		return html
-	}
-	out.WriteString(html[done:])
-	return out.String()
+	return out.String() + html[done:]
 }
 
 // contentID completes an id without an @, which would be the same in every mail:
@@ -306,30 +306,40 @@ func (c *composer) textPart(media, s string) {
 	c.buf = appendQP(c.buf, s)
 }
 
-// attachment writes the header of a file, and notes the file.
+// attachment writes the header of a file, and notes the file. The plain form of
+// its name, for readers that do not know RFC 2231, stands in the Content-Type
+// alone: some that know it prefer a plain form that stands beside the other.
 func (c *composer) attachment(i int) {
 	a := &c.m.Attachments[i]
 	c.field("Content-Type")
 	c.words(c.attachments[i])
 	if a.Name != "" {
-		c.quoted("name", fallback(a.Name))
+		c.parameter(`name="` + fallback(a.Name) + `"`)
 	}
 	c.end()
 	c.add("Content-Transfer-Encoding: base64\r\n")
 	c.field("Content-Disposition")
+	kind := "attachment" // also for a text that the HTML refers to: readers make an inline text part of the body
 	if c.inline(i) && !strings.HasPrefix(c.attachments[i], "text/") {
-		c.word("inline")
-	} else { // also for a text that the HTML refers to: readers make an inline text part of the body
-		c.word("attachment")
+		kind = "inline"
 	}
-	if a.Name != "" {
-		c.param("filename", a.Name)
+	c.word(kind)
+	if isPlainName(a.Name) {
+		c.parameter(`filename="` + a.Name + `"`)
+	} else if a.Name != "" {
+		c.parameter(strings.TrimPrefix(mime.FormatMediaType("x", map[string]string{"filename": a.Name}), "x; "))
 	}
 	c.end()
 	if a.ContentID != "" {
 		c.add("Content-ID: <", c.contentID(a.ContentID), ">\r\n")
 	}
 	c.b.files = append(c.b.files, file{len(c.buf), a.Name, a.Content, a.Open})
+}
+
+func (c *composer) parameter(s string) {
+	c.add(";")
+	c.col++
+	c.word(s)
 }
 
 // sesLines returns the header lines by which SMTP tells SES what the API has

@@ -189,8 +189,9 @@ func punycode(s string, at int) (string, *flaw) {
 	// Since Unicode 15.1 a capital sharp s is a small one; idna's tables make it
 	// "ss", which is another domain, in programs built by a Go before 1.27.
 	ascii, err := toASCII.ToASCII(strings.ReplaceAll(s, "ẞ", "ß"))
-	if err == nil && ascii != s { // again, since idna takes the direction of a character from before it maps it
-		_, err = toASCII.ToASCII(ascii)
+	const hebrew = 0x590 // the first of the scripts that run from right to left
+	if err == nil && strings.IndexFunc(s, func(r rune) bool { return r >= hebrew }) >= 0 {
+		_, err = toASCII.ToASCII(ascii) // again, since idna takes the direction of a character from before it maps it
 	}
 	if err != nil {
 		return "", illegal(at, "the domain is not a valid internationalised name ("+brief(err.Error())+")")
@@ -206,10 +207,10 @@ func punycode(s string, at int) (string, *flaw) {
 	return ascii, nil
 }
 
-// checkULabel checks what a label in Punycode stands for, where idna takes more
-// than the standard does.
+// checkULabel checks the hyphens of what a label in Punycode stands for, of which
+// idna takes more than the standard does.
 func checkULabel(label string, at int) *flaw {
-	if !hasACEPrefix(label) {
+	if !hasACEPrefix(label) || strings.Count(label[4:], "-") < 2 { // one only parts its ASCII from the rest
 		return nil
 	}
 	u, err := idna.Punycode.ToUnicode(label)

@@ -37,6 +37,91 @@ func ExampleAddressError() {
 	// true
 }
 
+func ExampleNewAddress() {
+	a, err := sesguard.NewAddress("Public, Jo", "jo@example.com")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m := sesguard.Message{To: []string{a.String()}}
+	fmt.Println(m.To[0])
+	// Output:
+	// "Public, Jo" <jo@example.com>
+}
+
+// A mail that was built can be kept, and sent by another process.
+func ExampleBuild() {
+	mail, err := sesguard.Build(&sesguard.Message{
+		From: "Example Shop <shop@example.com>",
+		To:   []string{"jo@example.org", "Jo <jo@EXAMPLE.org>"},
+		Text: "Your order is on its way.\n",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stored, err := mail.MarshalBinary()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	loaded, err := sesguard.LoadMail(stored)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(loaded.Author(), loaded.Recipients())
+	fmt.Println(loaded.TrackID() == mail.TrackID(), loaded.Size() == mail.Size())
+	// Output:
+	// shop@example.com [jo@example.org]
+	// true true
+}
+
+func ExampleUnsubscribe() {
+	headers, err := sesguard.Unsubscribe("https://example.com/u?token=8f3a", "unsubscribe@example.com")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, h := range headers {
+		fmt.Printf("%s: %s\n", h.Name, h.Value)
+	}
+	// Output:
+	// List-Unsubscribe: <https://example.com/u?token=8f3a>, <mailto:unsubscribe@example.com>
+	// List-Unsubscribe-Post: List-Unsubscribe=One-Click
+}
+
+// An invitation that calendars understand, with the file for those that do not.
+func ExampleAlternative() {
+	ics := "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
+	m := &sesguard.Message{
+		From:         "jo@example.com",
+		To:           []string{"ann@example.org"},
+		Subject:      "Lunch",
+		Text:         "Lunch on Friday?",
+		Alternatives: []sesguard.Alternative{{ContentType: "text/calendar; method=REQUEST", Content: ics}},
+		Attachments:  []sesguard.Attachment{{Name: "invite.ics", Content: []byte(ics)}},
+	}
+	mail, err := sesguard.Build(m)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(mail.Size() > 0)
+	// Output: true
+}
+
+func ExampleReceipt_HeaderID() {
+	first := &sesguard.Receipt{MessageID: "0107017033dbb64d-be13a01e", Region: "eu-west-1"}
+	second := sesguard.Message{Headers: []sesguard.Header{
+		{Name: "In-Reply-To", Value: first.HeaderID()},
+		{Name: "References", Value: first.HeaderID()},
+	}}
+	fmt.Println(second.Headers[0].Value)
+	// Output:
+	// <0107017033dbb64d-be13a01e@eu-west-1.amazonses.com>
+}
+
 func ExampleMessage_WriteTo() {
 	m := &sesguard.Message{
 		From:    "Example Shop <shop@example.com>",

@@ -124,7 +124,7 @@ type Attachment struct {
 
 	// ContentID makes the file part of the HTML body, which shows it by
 	// <img src="cid:logo"> for the ContentID "logo". It is a name of letters,
-	// digits and .-_+=$!~{}, of which one may be an @ between two others. One
+	// digits and .-_+=$!~, and one @ may stand in it. One
 	// without an @ would be the same in every mail, and some readers would show
 	// another one's picture: it is completed, in the header and in the HTML.
 	// Without HTML the file is an ordinary attachment that has this id. So is a

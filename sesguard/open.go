@@ -8,11 +8,6 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-const (
-	opRead  = "sesguard read"
-	tooLong = "it is longer than 40 MB after encoding: send links to large files"
-)
-
 // A reader reads a Mail piece by piece. What it hands out is either the Mail's
 // own, which nobody changes, or in buffers of this reader alone.
 type reader struct {

@@ -20,7 +20,7 @@ func (v *validator) raw(ctx context.Context, m *Message, b *Mail) error {
 	err := s.read(ctx, m.Raw)
 	switch {
 	case ctx.Err() != nil && err != nil:
-		return err
+		return seserrors.FromContext(ctx, opRead)
 	case s.over:
 		v.add("Raw", "", seserrors.MessageTooLong, "it is longer than 40 MB")
 		return nil

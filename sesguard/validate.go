@@ -17,6 +17,8 @@ const (
 	maxRecipients = 50       // AWS, "Service quotas in Amazon SES"
 	maxMessage    = 40 << 20 // the same page: 40 MB, after encoding
 	maxParts      = 500      // the same page: MIME parts in a message
+
+	tooLong = "it is longer than 40 MB after encoding: send links to large files"
 )
 
 // A ValidationError lists everything that is wrong with a Message: the

@@ -135,6 +135,7 @@ func TestEachProblemNamesItsField(t *testing.T) {
 		{"folder in a file name", file(Attachment{Name: "../a.txt", Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
 		{"file name that is no UTF-8", file(Attachment{Name: "\xff", Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
 		{"file name of 256", file(Attachment{Name: strings.Repeat("a", 256), Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
+		{"encoded file name", file(Attachment{Name: "=?utf-8?q?a.exe?=.txt", Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
 		{"program", file(Attachment{Name: "a.EXE", Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
 		{"program with dots behind", file(Attachment{Name: "a.exe. .", Content: one}), "Attachments[0].Name", seserrors.IllegalAttachment},
 		{"media type", file(Attachment{Name: "a", ContentType: "pdf", Content: one}), "Attachments[0].ContentType", seserrors.IllegalAttachment},
