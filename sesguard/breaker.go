@@ -43,13 +43,10 @@ type change struct {
 }
 
 // check refuses what admit would refuse, without claiming the probe.
-func (b *breaker) check() error {
+func (b *breaker) check() *seserrors.Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e := b.refuse(); e != nil {
-		return e
-	}
-	return nil
+	return b.refuse()
 }
 
 // refuse is the error for a send that may not be tried now, nil if it may.
@@ -61,7 +58,7 @@ func (b *breaker) refuse() *seserrors.Error {
 }
 
 // admit lets an attempt through, or refuses it with the account's refusal. What
-// it returns must be given to observe or release.
+// it returns must be given to observe.
 func (b *breaker) admit() (claim, *seserrors.Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,15 +68,6 @@ func (b *breaker) admit() (claim, *seserrors.Error) {
 	b.last++
 	b.probeAt = time.Now().Add(b.cooldown)
 	return b.last, nil
-}
-
-// release gives up a claim that was not used: the next send probes.
-func (b *breaker) release(c claim) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.holds(c) {
-		b.probeAt = time.Now()
-	}
 }
 
 // holds reports whether c is the claim in force.

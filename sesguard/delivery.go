@@ -78,8 +78,8 @@ func (d *delivery) run(ctx context.Context) (*Receipt, error) {
 func (d *delivery) round(ctx context.Context) error {
 	d.tried, d.failure = false, nil
 	d.resume()
-	if err := d.breaker.check(); err != nil {
-		return err
+	if refusal := d.breaker.check(); refusal != nil {
+		return refusal
 	}
 	if err := d.pay(ctx); err != nil {
 		return err
@@ -143,17 +143,13 @@ func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 			return 0, err
 		}
 	}
-	c, refusal := d.breaker.admit()
+	var refusal *seserrors.Error
 	if ctx.Err() != nil {
-		d.breaker.release(c)
 		refusal = seserrors.FromContext(ctx, opLimiter)
-	}
-	if refusal == nil {
+	} else if c, refusal = d.breaker.admit(); refusal == nil {
 		return c, nil
 	}
-	if d.limiter != nil {
-		d.limiter.Observe(d.ctx, d.info.Recipients, refusal)
-	}
+	d.observe(refusal)
 	return 0, refusal
 }
 
@@ -185,16 +181,18 @@ func (d *delivery) attempt(c claim) (err error) {
 // comes last: it may panic.
 func (d *delivery) learn(c claim, failure *seserrors.Error) {
 	change := d.breaker.observe(c, failure)
-	var err error
-	if failure != nil {
-		err = failure
-	} else if d.attempts > 1 {
+	if failure == nil && d.attempts > 1 {
 		d.budget.add(cureEarns)
 	}
-	if d.limiter != nil {
-		d.limiter.Observe(d.ctx, d.info.Recipients, err)
-	}
+	d.observe(failure)
 	d.announce(change)
+}
+
+// observe tells the limiter how what it let pass has ended.
+func (d *delivery) observe(failure *seserrors.Error) {
+	if d.limiter != nil {
+		observe(d.ctx, d.limiter, d.info.Recipients, failure)
+	}
 }
 
 // abandoned is what is learnt of an attempt that did not return.
@@ -209,12 +207,11 @@ func settle(r *Receipt, err error) (*seserrors.Error, error) {
 		return nil, nil
 	}
 	own, known := stderrors.AsType[*seserrors.Error](err)
-	if !known || own == nil || r != nil {
-		e := &seserrors.Error{Op: opTransport, MaybeAccepted: true, Message: "the transport failed without saying whether it sent", Err: err}
-		return e, e
+	if known && own != nil && r == nil {
+		return seserrors.Classify(err), err
 	}
-	e := seserrors.Classify(err)
-	return e, err
+	e := &seserrors.Error{Op: opTransport, MaybeAccepted: true, Message: "the transport failed without saying whether it sent", Err: err}
+	return e, e
 }
 
 // report is told by retry.Do of each round, and whether another follows.
@@ -257,13 +254,10 @@ func (d *delivery) tellWaits() {
 func (d *delivery) done(err error) (r *Receipt, _ error) {
 	d.resume()
 	d.tellWaits()
-	if err == nil {
-		r = d.receipt.after(d.attempts, d.doubted)
-	}
-	if d.trackTag != "" {
-		if r != nil {
-			r.TrackID = d.info.TrackID
-		}
+	switch {
+	case err == nil:
+		r = d.accepted()
+	case d.trackTag != "":
 		err = tracked(err, d.info.TrackID)
 	}
 	d.logEnd(err)
@@ -273,43 +267,32 @@ func (d *delivery) done(err error) (r *Receipt, _ error) {
 	return r, err
 }
 
-// after is the guard's receipt: the transport's, with what earlier attempts
-// add to it.
-func (r *Receipt) after(attempts int, doubted bool) *Receipt {
-	var final Receipt
-	if r != nil {
-		final = *r
+// accepted is the guard's receipt: the transport's, with what the guard knows.
+func (d *delivery) accepted() *Receipt {
+	var r Receipt
+	if d.receipt != nil {
+		r = *d.receipt
 	}
-	final.Attempts = attempts
-	final.MaybeDuplicate = final.MaybeDuplicate || doubted
-	return &final
+	r.Attempts = d.attempts
+	r.MaybeDuplicate = r.MaybeDuplicate || d.doubted
+	if d.trackTag != "" {
+		r.TrackID = d.info.TrackID
+	}
+	return &r
 }
 
-// tracked returns err so that its first *seserrors.Error bears the id. The one
-// in it may be shared, so it is copied.
-func tracked(err error, id string) error {
-	e, ok := stderrors.AsType[*seserrors.Error](err)
-	if !ok {
-		return err
-	}
-	own := *e
-	own.TrackID = id
-	if outer, ok := err.(*retry.Error); ok {
-		if outer.Err == error(e) {
-			outer.Err = &own
-		} else {
-			outer.Err = &trackedError{&own, outer.Err}
-		}
-		return outer
-	}
-	return &own
-}
-
-// A trackedError is err, in which own is found first.
+// A trackedError is err, with a copy of its *seserrors.Error found first that
+// bears the id: the one in it may be shared.
 type trackedError struct {
-	own *seserrors.Error
+	own seserrors.Error
 	err error
 }
 
+func tracked(err error, id string) error {
+	t := &trackedError{own: *seserrors.Classify(err), err: err}
+	t.own.TrackID = id
+	return t
+}
+
 func (t *trackedError) Error() string   { return t.err.Error() }
-func (t *trackedError) Unwrap() []error { return []error{t.own, t.err} }
+func (t *trackedError) Unwrap() []error { return []error{&t.own, t.err} }

@@ -116,13 +116,12 @@ func (g *Guard) Shutdown(ctx context.Context) error {
 	ended := g.sends.close()
 	select {
 	case <-ended:
-		return nil
-	default:
+	case <-ctx.Done():
 	}
 	select {
 	case <-ended:
 		return nil
-	case <-ctx.Done():
+	default:
 		return context.Cause(ctx)
 	}
 }
