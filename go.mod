@@ -10,7 +10,6 @@ require (
 	github.com/cenkalti/backoff/v4 v4.3.0
 	github.com/jackc/puddle/v2 v2.2.3
 	golang.org/x/net v0.62.0
-	golang.org/x/time v0.16.0
 )
 
 require (
