@@ -318,3 +318,46 @@ func TestLimitedsRefusalSendsNothingAndIsNotInDoubt(t *testing.T) {
 		t.Errorf("got %v after %d attempts, want Throttled without doubt", err, s.calls)
 	}
 }
+
+// An account of 14 a second refuses whatever any second sees beyond that. A
+// limiter a little below it draws no refusal, however many send at once.
+func TestARateBelowTheAccountsDrawsNoRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mails, account, rate = 3000, 14, 13.3
+		var mu sync.Mutex
+		var at []time.Time
+		refused := 0
+		c := New(TransportFunc(func(context.Context, *Mail) (*Receipt, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			now := time.Now()
+			if n := len(at); n >= account && now.Sub(at[n-account]) < time.Second {
+				refused++
+				return nil, seserrors.Classify(seserrors.SendRateExceeded)
+			}
+			at = append(at, now)
+			return nil, nil
+		}), Options{Limiter: NewRateLimiter(rate)})
+		start := time.Now()
+		work := make(chan int)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range work {
+					if _, err := c.Send(t.Context(), &Message{From: "a@example.com", To: []string{"b@example.org"}, Text: "t"}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for i := range mails {
+			work <- i
+		}
+		close(work)
+		wg.Wait()
+		want := time.Duration(math.Round((mails - 1) / rate * float64(time.Second)))
+		if took := time.Since(start); refused != 0 || took > want+time.Millisecond {
+			t.Errorf("%d refusals, took %v, want none in %v", refused, took, want)
+		}
+	})
+}
