@@ -11,7 +11,10 @@ import (
 	"github.com/sesguard/sesguard-go/retry"
 )
 
-const opTransport = "sesguard transport"
+const (
+	opSend      = "sesguard"
+	opTransport = "sesguard transport"
+)
 
 // A delivery is one run of a guard: what its rounds know of each other.
 type delivery struct {
@@ -30,19 +33,14 @@ type delivery struct {
 	doubted  bool  // one of them left doubt
 	last     error // of the last round
 
-	paused    time.Time // when the wait for a retry began
-	waitsOver []wait    // that the hook has not been told of
+	paused  time.Time     // when the wait for a retry began
+	limited time.Duration // how long the limiter held it back
 
 	// Of the round under way, for report.
 	tried      bool            // it reached the transport
 	attemptCtx context.Context // what AttemptStart returned
 	took       time.Duration   // of the transport alone
 	failure    *seserrors.Error
-}
-
-type wait struct {
-	why  string
-	took time.Duration
 }
 
 // run sends: rounds, driven by the policy.
@@ -101,7 +99,7 @@ func (d *delivery) pay(ctx context.Context) error {
 	}
 	since := time.Now()
 	left, err := d.budget.pass(ctx, 1, d.latest(ctx))
-	d.waited("budget", since)
+	d.waited("budget", time.Since(since))
 	if err == nil {
 		return nil
 	}
@@ -138,18 +136,22 @@ func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 	if d.limiter != nil {
 		since := time.Now()
 		err := ask(ctx, d.limiter, d.info.Recipients)
-		d.waited("limiter", since)
+		d.limited = time.Since(since)
 		if err != nil {
+			d.waited("limiter", d.limited)
 			return 0, err
 		}
 	}
 	var refusal *seserrors.Error
 	if ctx.Err() != nil {
-		refusal = seserrors.FromContext(ctx, opLimiter)
+		refusal = seserrors.FromContext(ctx, opSend)
 	} else if c, refusal = d.breaker.admit(); refusal == nil {
 		return c, nil
 	}
-	d.observe(refusal)
+	if d.limiter != nil {
+		d.observe(refusal)
+		d.waited("limiter", d.limited)
+	}
 	return 0, refusal
 }
 
@@ -161,9 +163,11 @@ func (d *delivery) attempt(c claim) (err error) {
 	defer func() { d.learn(c, failure) }()
 	defer d.sends.attempt(-1)
 	d.tried, d.attemptCtx = true, d.ctx
-	d.tellWaits()
 	if d.attempts++; d.attempts == 1 {
 		d.budget.add(firstEarns)
+	}
+	if d.limiter != nil {
+		d.waited("limiter", d.limited)
 	}
 	if start := d.hooks.AttemptStart; start != nil {
 		d.attemptCtx = cmp.Or(start(d.ctx, d.attempts), d.ctx)
@@ -219,7 +223,6 @@ func (d *delivery) report(a retry.Attempt) {
 	if a.Again {
 		d.paused = time.Now()
 	}
-	d.tellWaits()
 	d.logRound(a)
 	if done := d.hooks.AttemptDone; done != nil && d.tried {
 		done(d.attemptCtx, Attempt{N: d.attempts, Took: d.took, Err: d.failure, Again: a.Again, Wait: a.Wait})
@@ -229,31 +232,21 @@ func (d *delivery) report(a retry.Attempt) {
 // resume ends the wait for a retry.
 func (d *delivery) resume() {
 	if !d.paused.IsZero() {
-		d.waited("retry", d.paused)
+		took := time.Since(d.paused)
 		d.paused = time.Time{}
+		d.waited("retry", took)
 	}
 }
 
-// waited keeps a wait that is over for tellWaits.
-func (d *delivery) waited(why string, since time.Time) {
-	if d.hooks.Waited != nil {
-		d.waitsOver = append(d.waitsOver, wait{why, time.Since(since)})
-	}
-}
-
-// tellWaits tells the hook of waits, where a panic in it leaves nothing claimed.
-func (d *delivery) tellWaits() {
-	over := d.waitsOver
-	d.waitsOver = nil
-	for _, w := range over {
-		d.hooks.Waited(d.ctx, w.why, w.took)
+func (d *delivery) waited(why string, took time.Duration) {
+	if hook := d.hooks.Waited; hook != nil {
+		hook(d.ctx, why, took)
 	}
 }
 
 // done ends the send.
 func (d *delivery) done(err error) (r *Receipt, _ error) {
 	d.resume()
-	d.tellWaits()
 	switch {
 	case err == nil:
 		r = d.accepted()

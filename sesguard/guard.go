@@ -148,7 +148,7 @@ func (g *Guard) Stats() GuardStats {
 
 // errShutdown is the cause with which Shutdown ends waits.
 var errShutdown error = &seserrors.Error{
-	Op: "sesguard", Class: seserrors.Canceled, Reason: seserrors.ClientClosed, Message: "the guard was shut down",
+	Op: opSend, Class: seserrors.Canceled, Reason: seserrors.ClientClosed, Message: "the guard was shut down",
 }
 
 // sends are the sends under way.

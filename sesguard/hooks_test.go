@@ -82,7 +82,7 @@ func TestHooksAreToldOfEachStepInOrder(t *testing.T) {
 			"send starts",
 			"[s]limiter", "[s]waited for limiter 2s",
 			"[s]attempt 1 starts", "[s][1]transport", "[s][1]attempt 1 done: took 1s, send-rate-exceeded, again true after 5s",
-			"[s]limiter", "[s]waited for retry 5s", "[s]waited for budget 3.8s", "[s]waited for limiter 2s",
+			"[s]waited for retry 5s", "[s]waited for budget 3.8s", "[s]limiter", "[s]waited for limiter 2s",
 			"[s]attempt 2 starts", "[s][2]transport", "[s][2]attempt 2 done: took 1s, , again false after 0s",
 			"[s]send done: id, <nil>",
 		}
