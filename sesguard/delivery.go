@@ -218,32 +218,6 @@ func settle(r *Receipt, err error) (*seserrors.Error, error) {
 	return e, e
 }
 
-// report is told by retry.Do of each round, and whether another follows.
-func (d *delivery) report(a retry.Attempt) {
-	if a.Again {
-		d.paused = time.Now()
-	}
-	d.logRound(a)
-	if done := d.hooks.AttemptDone; done != nil && d.tried {
-		done(d.attemptCtx, Attempt{N: d.attempts, Took: d.took, Err: d.failure, Again: a.Again, Wait: a.Wait})
-	}
-}
-
-// resume ends the wait for a retry.
-func (d *delivery) resume() {
-	if !d.paused.IsZero() {
-		took := time.Since(d.paused)
-		d.paused = time.Time{}
-		d.waited("retry", took)
-	}
-}
-
-func (d *delivery) waited(why string, took time.Duration) {
-	if hook := d.hooks.Waited; hook != nil {
-		hook(d.ctx, why, took)
-	}
-}
-
 // done ends the send.
 func (d *delivery) done(err error) (r *Receipt, _ error) {
 	d.resume()
@@ -273,19 +247,3 @@ func (d *delivery) accepted() *Receipt {
 	}
 	return &r
 }
-
-// A trackedError is err, with a copy of its *seserrors.Error found first that
-// bears the id: the one in it may be shared.
-type trackedError struct {
-	own seserrors.Error
-	err error
-}
-
-func tracked(err error, id string) error {
-	t := &trackedError{own: *seserrors.Classify(err), err: err}
-	t.own.TrackID = id
-	return t
-}
-
-func (t *trackedError) Error() string   { return t.err.Error() }
-func (t *trackedError) Unwrap() []error { return []error{&t.own, t.err} }
