@@ -83,6 +83,20 @@ func TestLayoutImportsPointDown(t *testing.T) {
 	}
 }
 
+// Who sends over SMTP need not compile the AWS SDK, nor wait for it.
+func TestLayoutSESguardOverSMTPIsFewPackages(t *testing.T) {
+	const most = 200 // the standard library's included
+	deps := goList(t, "-deps", "./sesguard")
+	if len(deps) > most {
+		t.Errorf("%d packages, want %d at most", len(deps), most)
+	}
+	for _, dep := range deps {
+		if strings.HasPrefix(dep, "github.com/aws/") {
+			t.Errorf("depends on %s", dep)
+		}
+	}
+}
+
 func isAllowed(dep string, allowed []string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		return dep == strings.TrimSuffix(a, "/") || strings.HasSuffix(a, "/") && strings.HasPrefix(dep, a)
