@@ -199,7 +199,7 @@ func TestAProbeThatDoesNotReachSESIsFollowedByAnother(t *testing.T) {
 		for _, e := range []*seserrors.Error{
 			seserrors.Classify(seserrors.Network), seserrors.Classify(seserrors.ContextCanceled), seserrors.Classify(seserrors.ClockSkew),
 			seserrors.Classify(seserrors.ProxyRefused), seserrors.FromSMTP("smtp AUTH", 535, "Authentication Credentials Invalid"),
-			lost(), abandoned,
+			lost(), abandoned, {Class: seserrors.Throttled, Reason: seserrors.SendRateExceeded, MaybeAccepted: true},
 		} {
 			pass(&b, e)
 			c, refused := b.admit()

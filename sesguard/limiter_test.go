@@ -104,6 +104,41 @@ func TestALateTimerIsMadeUpForByOneTurn(t *testing.T) {
 	})
 }
 
+// Credit that time has brought before the timer says so is the first waiter's.
+func TestACallerDoesNotOvertakeThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewRateLimiter(1)
+		passed(t, l, 1)
+		first, _, _ := l.gate.enter(1, time.Time{})
+		l.gate.timer.Stop()
+		time.Sleep(2 * time.Second)
+		l.gate.enter(1, time.Time{})
+		if first.place != nil {
+			t.Error("the second caller passed before the first")
+		}
+	})
+}
+
+func TestWhoHasLeftCountsNoMoreForADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewRateLimiter(1)
+		passed(t, l, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go l.WaitN(t.Context(), 1)
+		for range 100 {
+			go l.WaitN(ctx, 1)
+		}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		soon, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := l.WaitN(soon, 1); err != nil {
+			t.Errorf("the turn after the next is due in 2s, but with 3s to go: %v", err)
+		}
+	})
+}
+
 func TestRateLimiterRefusesAtOnceWhenTheDeadlineComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewRateLimiter(1)
