@@ -141,6 +141,7 @@ func TestALimitersRefusalIsNeverInDoubt(t *testing.T) {
 		{"an error of its own", errors.New("redis: connection refused"), seserrors.Throttled},
 		{"a classified error", own, seserrors.AccessDenied},
 		{"a timeout of its own", context.DeadlineExceeded, seserrors.Throttled},
+		{"the doubt of another mail", lost(), seserrors.Unavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &script{}

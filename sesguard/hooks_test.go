@@ -185,7 +185,7 @@ func TestTheBreakerTellsEachChangeOnceAndUnderNoLock(t *testing.T) {
 		if want := []string{"true sending-paused", "false sending-paused"}; !slices.Equal(changes, want) {
 			t.Errorf("told of %q, want %q", changes, want)
 		}
-		for words, want := range map[string]int{"breaker opened": 1, "breaker closed": 1, "attempt failed": 4, "not accepted": 4} {
+		for words, want := range map[string]int{"breaker opened": 1, "breaker closed": 1, "attempt failed": 4, "no attempt made": 0, "not accepted": 4} {
 			if n := strings.Count(out.String(), words); n != want {
 				t.Errorf("%d lines say %q, want %d:\n%s", n, words, want, out.String())
 			}
