@@ -43,13 +43,10 @@ type change struct {
 }
 
 // check refuses what admit would refuse, without claiming the probe.
-func (b *breaker) check() error {
+func (b *breaker) check() *seserrors.Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e := b.refuse(); e != nil {
-		return e
-	}
-	return nil
+	return b.refuse()
 }
 
 // refuse is the error for a send that may not be tried now, nil if it may.
@@ -61,7 +58,7 @@ func (b *breaker) refuse() *seserrors.Error {
 }
 
 // admit lets an attempt through, or refuses it with the account's refusal. What
-// it returns must be given to observe or release.
+// it returns must be given to observe.
 func (b *breaker) admit() (claim, *seserrors.Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,20 +70,8 @@ func (b *breaker) admit() (claim, *seserrors.Error) {
 	return b.last, nil
 }
 
-// release gives up a claim that was not used: the next send probes.
-func (b *breaker) release(c claim) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.holds(c) {
-		b.probeAt = time.Now()
-	}
-}
-
-// holds reports whether c is the claim in force.
-func (b *breaker) holds(c claim) bool { return b.refusal != nil && c != 0 && c == b.last }
-
 // observe learns how an attempt ended; nil is acceptance. Any acceptance closes
-// the breaker. Of the failures, while it is open, only the probe's count: what
+// the breaker. Of the failures, while it is open, only the probe's counts: what
 // was under way before says nothing about now.
 func (b *breaker) observe(c claim, e *seserrors.Error) change {
 	b.mu.Lock()
@@ -96,8 +81,11 @@ func (b *breaker) observe(c claim, e *seserrors.Error) change {
 	case e == nil:
 		return b.close()
 	case b.refusal == nil && refused:
-		return b.open(e)
-	case !b.holds(c):
+		b.since = time.Now()
+		b.last++ // no claim of an earlier time counts
+		b.remember(e, minCooldown)
+		return change{open: true, why: b.refusal}
+	case b.refusal == nil || c != b.last: // not the probe in force
 	case refused:
 		b.remember(e, min(2*b.cooldown, maxCooldown))
 	case inconclusive(e):
@@ -106,13 +94,6 @@ func (b *breaker) observe(c claim, e *seserrors.Error) change {
 		return b.close()
 	}
 	return change{}
-}
-
-func (b *breaker) open(e *seserrors.Error) change {
-	b.since = time.Now()
-	b.remember(e, minCooldown)
-	b.last++ // no claim of an earlier time counts
-	return change{open: true, why: b.refusal}
 }
 
 func (b *breaker) close() change {

@@ -11,7 +11,10 @@ import (
 	"github.com/sesguard/sesguard-go/retry"
 )
 
-const opTransport = "sesguard transport"
+const (
+	opSend      = "sesguard"
+	opTransport = "sesguard transport"
+)
 
 // A delivery is one run of a guard: what its rounds know of each other.
 type delivery struct {
@@ -30,19 +33,14 @@ type delivery struct {
 	doubted  bool  // one of them left doubt
 	last     error // of the last round
 
-	paused    time.Time // when the wait for a retry began
-	waitsOver []wait    // that the hook has not been told of
+	paused  time.Time     // when the wait for a retry began
+	limited time.Duration // how long the limiter held it back
 
 	// Of the round under way, for report.
 	tried      bool            // it reached the transport
 	attemptCtx context.Context // what AttemptStart returned
 	took       time.Duration   // of the transport alone
 	failure    *seserrors.Error
-}
-
-type wait struct {
-	why  string
-	took time.Duration
 }
 
 // run sends: rounds, driven by the policy.
@@ -78,8 +76,8 @@ func (d *delivery) run(ctx context.Context) (*Receipt, error) {
 func (d *delivery) round(ctx context.Context) error {
 	d.tried, d.failure = false, nil
 	d.resume()
-	if err := d.breaker.check(); err != nil {
-		return err
+	if refusal := d.breaker.check(); refusal != nil {
+		return refusal
 	}
 	if err := d.pay(ctx); err != nil {
 		return err
@@ -101,7 +99,7 @@ func (d *delivery) pay(ctx context.Context) error {
 	}
 	since := time.Now()
 	left, err := d.budget.pass(ctx, 1, d.latest(ctx))
-	d.waited("budget", since)
+	d.waited("budget", time.Since(since))
 	if err == nil {
 		return nil
 	}
@@ -138,21 +136,21 @@ func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 	if d.limiter != nil {
 		since := time.Now()
 		err := ask(ctx, d.limiter, d.info.Recipients)
-		d.waited("limiter", since)
+		d.limited = time.Since(since)
 		if err != nil {
+			d.waited("limiter", d.limited)
 			return 0, err
 		}
 	}
-	c, refusal := d.breaker.admit()
+	var refusal *seserrors.Error
 	if ctx.Err() != nil {
-		d.breaker.release(c)
-		refusal = seserrors.FromContext(ctx, opLimiter)
-	}
-	if refusal == nil {
+		refusal = seserrors.FromContext(ctx, opSend)
+	} else if c, refusal = d.breaker.admit(); refusal == nil {
 		return c, nil
 	}
 	if d.limiter != nil {
-		d.limiter.Observe(d.ctx, d.info.Recipients, refusal)
+		d.observe(refusal)
+		d.waited("limiter", d.limited)
 	}
 	return 0, refusal
 }
@@ -165,9 +163,11 @@ func (d *delivery) attempt(c claim) (err error) {
 	defer func() { d.learn(c, failure) }()
 	defer d.sends.attempt(-1)
 	d.tried, d.attemptCtx = true, d.ctx
-	d.tellWaits()
 	if d.attempts++; d.attempts == 1 {
 		d.budget.add(firstEarns)
+	}
+	if d.limiter != nil {
+		d.waited("limiter", d.limited)
 	}
 	if start := d.hooks.AttemptStart; start != nil {
 		d.attemptCtx = cmp.Or(start(d.ctx, d.attempts), d.ctx)
@@ -185,16 +185,18 @@ func (d *delivery) attempt(c claim) (err error) {
 // comes last: it may panic.
 func (d *delivery) learn(c claim, failure *seserrors.Error) {
 	change := d.breaker.observe(c, failure)
-	var err error
-	if failure != nil {
-		err = failure
-	} else if d.attempts > 1 {
+	if failure == nil && d.attempts > 1 {
 		d.budget.add(cureEarns)
 	}
-	if d.limiter != nil {
-		d.limiter.Observe(d.ctx, d.info.Recipients, err)
-	}
+	d.observe(failure)
 	d.announce(change)
+}
+
+// observe tells the limiter how what it let pass has ended.
+func (d *delivery) observe(failure *seserrors.Error) {
+	if d.limiter != nil {
+		observe(d.ctx, d.limiter, d.info.Recipients, failure)
+	}
 }
 
 // abandoned is what is learnt of an attempt that did not return.
@@ -209,61 +211,20 @@ func settle(r *Receipt, err error) (*seserrors.Error, error) {
 		return nil, nil
 	}
 	own, known := stderrors.AsType[*seserrors.Error](err)
-	if !known || own == nil || r != nil {
-		e := &seserrors.Error{Op: opTransport, MaybeAccepted: true, Message: "the transport failed without saying whether it sent", Err: err}
-		return e, e
+	if known && own != nil && r == nil {
+		return seserrors.Classify(err), err
 	}
-	e := seserrors.Classify(err)
-	return e, err
-}
-
-// report is told by retry.Do of each round, and whether another follows.
-func (d *delivery) report(a retry.Attempt) {
-	if a.Again {
-		d.paused = time.Now()
-	}
-	d.tellWaits()
-	d.logRound(a)
-	if done := d.hooks.AttemptDone; done != nil && d.tried {
-		done(d.attemptCtx, Attempt{N: d.attempts, Took: d.took, Err: d.failure, Again: a.Again, Wait: a.Wait})
-	}
-}
-
-// resume ends the wait for a retry.
-func (d *delivery) resume() {
-	if !d.paused.IsZero() {
-		d.waited("retry", d.paused)
-		d.paused = time.Time{}
-	}
-}
-
-// waited keeps a wait that is over for tellWaits.
-func (d *delivery) waited(why string, since time.Time) {
-	if d.hooks.Waited != nil {
-		d.waitsOver = append(d.waitsOver, wait{why, time.Since(since)})
-	}
-}
-
-// tellWaits tells the hook of waits, where a panic in it leaves nothing claimed.
-func (d *delivery) tellWaits() {
-	over := d.waitsOver
-	d.waitsOver = nil
-	for _, w := range over {
-		d.hooks.Waited(d.ctx, w.why, w.took)
-	}
+	e := &seserrors.Error{Op: opTransport, MaybeAccepted: true, Message: "the transport failed without saying whether it sent", Err: err}
+	return e, e
 }
 
 // done ends the send.
 func (d *delivery) done(err error) (r *Receipt, _ error) {
 	d.resume()
-	d.tellWaits()
-	if err == nil {
-		r = d.receipt.after(d.attempts, d.doubted)
-	}
-	if d.trackTag != "" {
-		if r != nil {
-			r.TrackID = d.info.TrackID
-		}
+	switch {
+	case err == nil:
+		r = d.accepted()
+	case d.trackTag != "":
 		err = tracked(err, d.info.TrackID)
 	}
 	d.logEnd(err)
@@ -273,43 +234,16 @@ func (d *delivery) done(err error) (r *Receipt, _ error) {
 	return r, err
 }
 
-// after is the guard's receipt: the transport's, with what earlier attempts
-// add to it.
-func (r *Receipt) after(attempts int, doubted bool) *Receipt {
-	var final Receipt
-	if r != nil {
-		final = *r
+// accepted is the guard's receipt: the transport's, with what the guard knows.
+func (d *delivery) accepted() *Receipt {
+	var r Receipt
+	if d.receipt != nil {
+		r = *d.receipt
 	}
-	final.Attempts = attempts
-	final.MaybeDuplicate = final.MaybeDuplicate || doubted
-	return &final
-}
-
-// tracked returns err so that its first *seserrors.Error bears the id. The one
-// in it may be shared, so it is copied.
-func tracked(err error, id string) error {
-	e, ok := stderrors.AsType[*seserrors.Error](err)
-	if !ok {
-		return err
+	r.Attempts = d.attempts
+	r.MaybeDuplicate = r.MaybeDuplicate || d.doubted
+	if d.trackTag != "" {
+		r.TrackID = d.info.TrackID
 	}
-	own := *e
-	own.TrackID = id
-	if outer, ok := err.(*retry.Error); ok {
-		if outer.Err == error(e) {
-			outer.Err = &own
-		} else {
-			outer.Err = &trackedError{&own, outer.Err}
-		}
-		return outer
-	}
-	return &own
+	return &r
 }
-
-// A trackedError is err, in which own is found first.
-type trackedError struct {
-	own *seserrors.Error
-	err error
-}
-
-func (t *trackedError) Error() string   { return t.err.Error() }
-func (t *trackedError) Unwrap() []error { return []error{t.own, t.err} }

@@ -116,13 +116,12 @@ func (g *Guard) Shutdown(ctx context.Context) error {
 	ended := g.sends.close()
 	select {
 	case <-ended:
-		return nil
-	default:
+	case <-ctx.Done():
 	}
 	select {
 	case <-ended:
 		return nil
-	case <-ctx.Done():
+	default:
 		return context.Cause(ctx)
 	}
 }
@@ -149,7 +148,7 @@ func (g *Guard) Stats() GuardStats {
 
 // errShutdown is the cause with which Shutdown ends waits.
 var errShutdown error = &seserrors.Error{
-	Op: "sesguard", Class: seserrors.Canceled, Reason: seserrors.ClientClosed, Message: "the guard was shut down",
+	Op: opSend, Class: seserrors.Canceled, Reason: seserrors.ClientClosed, Message: "the guard was shut down",
 }
 
 // sends are the sends under way.

@@ -141,6 +141,7 @@ func TestALimitersRefusalIsNeverInDoubt(t *testing.T) {
 		{"an error of its own", errors.New("redis: connection refused"), seserrors.Throttled},
 		{"a classified error", own, seserrors.AccessDenied},
 		{"a timeout of its own", context.DeadlineExceeded, seserrors.Throttled},
+		{"the doubt of another mail", lost(), seserrors.Unavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &script{}
@@ -235,7 +236,9 @@ func TestATransportThatKnowsThatNothingWasSentIsBelieved(t *testing.T) {
 }
 
 func TestNoReceiptAndNoErrorIsAcceptanceWithoutAnID(t *testing.T) {
-	r, err := New(TransportFunc(func(context.Context, *Mail) (*Receipt, error) { return nil, nil }), Options{}).Send(t.Context(), letter())
+	accepts := TransportFunc(func(context.Context, *Mail) (*Receipt, error) { return nil, nil })
+	policy := retry.Policy{OnAttempt: func(retry.Attempt) { t.Error("Retry.OnAttempt was called") }}
+	r, err := New(accepts, Options{Retry: policy}).Send(t.Context(), letter())
 	if err != nil || r == nil || r.MessageID != "" || r.Attempts != 1 {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -311,6 +314,37 @@ func TestUserCodeThatPanicsOrExitsLeavesNothingBehind(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An attempt that did not return may have sent: breaker and limiters must not
+// take it for an acceptance.
+func TestAnAttemptThatPanicsIsInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []error
+		l := limiter{
+			wait:    func(context.Context, int) error { return nil },
+			observe: func(_ int, err error) { told = append(told, err) },
+		}
+		calls := 0
+		c := New(Limited(TransportFunc(func(context.Context, *Mail) (*Receipt, error) {
+			if calls++; calls == 2 {
+				panic("bug")
+			}
+			return nil, paused()
+		}), l), Options{Limiter: l})
+		c.Send(t.Context(), letter())
+		time.Sleep(minCooldown)
+		func() {
+			defer func() { recover() }()
+			c.Send(t.Context(), letter())
+		}()
+		if len(told) != 4 || !seserrors.MaybeAccepted(told[2]) || !seserrors.MaybeAccepted(told[3]) {
+			t.Errorf("the limiters were told %v, want doubt of the second attempt", told)
+		}
+		if c.guard.Stats().BreakerWhy == nil {
+			t.Error("the breaker is closed")
+		}
+	})
 }
 
 func TestTheWaitForTheBudgetFitsOrIsNotMade(t *testing.T) {

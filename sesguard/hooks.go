@@ -5,6 +5,7 @@ import (
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/retry"
 )
 
 // Hooks are told of each step of a send, as those of net/http/httptrace are:
@@ -46,4 +47,30 @@ type Attempt struct {
 	Err   *seserrors.Error // nil: accepted. Do not change it
 	Again bool             // another attempt follows after Wait, unless the context ends first
 	Wait  time.Duration    // 0 if no attempt follows, or if one follows at once
+}
+
+// report is told by retry.Do of each round, and whether another follows.
+func (d *delivery) report(a retry.Attempt) {
+	if a.Again {
+		d.paused = time.Now()
+	}
+	d.logRound(a)
+	if done := d.hooks.AttemptDone; done != nil && d.tried {
+		done(d.attemptCtx, Attempt{N: d.attempts, Took: d.took, Err: d.failure, Again: a.Again, Wait: a.Wait})
+	}
+}
+
+// resume ends the wait for a retry.
+func (d *delivery) resume() {
+	if !d.paused.IsZero() {
+		took := time.Since(d.paused)
+		d.paused = time.Time{}
+		d.waited("retry", took)
+	}
+}
+
+func (d *delivery) waited(why string, took time.Duration) {
+	if hook := d.hooks.Waited; hook != nil {
+		hook(d.ctx, why, took)
+	}
 }

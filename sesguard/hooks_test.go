@@ -82,7 +82,7 @@ func TestHooksAreToldOfEachStepInOrder(t *testing.T) {
 			"send starts",
 			"[s]limiter", "[s]waited for limiter 2s",
 			"[s]attempt 1 starts", "[s][1]transport", "[s][1]attempt 1 done: took 1s, send-rate-exceeded, again true after 5s",
-			"[s]limiter", "[s]waited for retry 5s", "[s]waited for budget 3.8s", "[s]waited for limiter 2s",
+			"[s]waited for retry 5s", "[s]waited for budget 3.8s", "[s]limiter", "[s]waited for limiter 2s",
 			"[s]attempt 2 starts", "[s][2]transport", "[s][2]attempt 2 done: took 1s, , again false after 0s",
 			"[s]send done: id, <nil>",
 		}
@@ -185,7 +185,7 @@ func TestTheBreakerTellsEachChangeOnceAndUnderNoLock(t *testing.T) {
 		if want := []string{"true sending-paused", "false sending-paused"}; !slices.Equal(changes, want) {
 			t.Errorf("told of %q, want %q", changes, want)
 		}
-		for words, want := range map[string]int{"breaker opened": 1, "breaker closed": 1, "attempt failed": 4, "not accepted": 4} {
+		for words, want := range map[string]int{"breaker opened": 1, "breaker closed": 1, "attempt failed": 4, "no attempt made": 0, "not accepted": 4} {
 			if n := strings.Count(out.String(), words); n != want {
 				t.Errorf("%d lines say %q, want %d:\n%s", n, words, want, out.String())
 			}
@@ -393,7 +393,7 @@ func TestTheTrackIDChangesNothingElseOfAnError(t *testing.T) {
 		if plain.Class != tracked.Class || plain.Reason != tracked.Reason || plain.MaybeAccepted != tracked.MaybeAccepted {
 			t.Errorf("%s: %v became %v", name, plain, tracked)
 		}
-		cut := func(err error) string { // without the time it took, and the id
+		cut := func(err error) string { // without the time it took and the id
 			s := strings.ReplaceAll(err.Error(), " as "+e.TrackID, "")
 			return s[strings.Index(s, ":")+1:]
 		}

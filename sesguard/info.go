@@ -1,6 +1,10 @@
 package sesguard
 
-import "context"
+import (
+	"context"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
 
 // Info is what is known of a send at every door, whether it began as a Message
 // or as an input of the SDK. Limiters, hooks and transports find it in their
@@ -26,3 +30,19 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	}
 	return Info{}, false
 }
+
+// A trackedError is err, with a copy of its *seserrors.Error found first that
+// bears the id: the one in it may be shared.
+type trackedError struct {
+	own seserrors.Error
+	err error
+}
+
+func tracked(err error, id string) error {
+	t := &trackedError{own: *seserrors.Classify(err), err: err}
+	t.own.TrackID = id
+	return t
+}
+
+func (t *trackedError) Error() string   { return t.err.Error() }
+func (t *trackedError) Unwrap() []error { return []error{&t.own, t.err} }

@@ -83,6 +83,20 @@ func TestLayoutImportsPointDown(t *testing.T) {
 	}
 }
 
+// Who sends over SMTP need not compile the AWS SDK, nor wait for it.
+func TestLayoutSESguardOverSMTPIsFewPackages(t *testing.T) {
+	const most = 200 // the standard library's included
+	deps := goList(t, "-deps", "./sesguard")
+	if len(deps) > most {
+		t.Errorf("%d packages, want %d at most", len(deps), most)
+	}
+	for _, dep := range deps {
+		if strings.HasPrefix(dep, "github.com/aws/") {
+			t.Errorf("depends on %s", dep)
+		}
+	}
+}
+
 func isAllowed(dep string, allowed []string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		return dep == strings.TrimSuffix(a, "/") || strings.HasSuffix(a, "/") && strings.HasPrefix(dep, a)
@@ -145,12 +159,12 @@ func TestLayoutFolders(t *testing.T) {
 	})
 }
 
-// Only programs read the user's AWS configuration.
+// Only programs, and tests, read the user's AWS configuration.
 func TestLayoutOnlyProgramsLoadTheAWSConfiguration(t *testing.T) {
 	const config = "github.com/aws/aws-sdk-go-v2/config"
 	eachGoFile(t, func(file string, f *ast.File, _ *token.FileSet) {
 		for _, spec := range f.Imports {
-			if importPath(t, spec) == config && !strings.HasPrefix(file, "examples/") && !strings.HasPrefix(file, ".ci/") {
+			if importPath(t, spec) == config && !strings.HasPrefix(file, "examples/") && !strings.HasPrefix(file, ".ci/") && !strings.HasSuffix(file, "_test.go") {
 				t.Errorf("%s imports %s", file, config)
 			}
 		}
@@ -307,10 +321,7 @@ func TestLayoutTextsNameOnlyWhatAReaderCanSee(t *testing.T) {
 		if strings.Contains(file, "testdata/") || !slices.Contains(texts, path.Ext(file)) {
 			return
 		}
-		data, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := read(t, file)
 		if bytes.IndexByte(data, 0) >= 0 {
 			return // a program that go build left here
 		}
@@ -402,46 +413,33 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// TestLayoutTestsThatAreNamedExist keeps the claims in README and package docs
-// tied to the tests that prove them.
-func TestLayoutTestsThatAreNamedExist(t *testing.T) {
-	exists := make(map[string]bool)
-	named := map[string][]string{} // test to documents
-	test := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]+\b`)
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && d.Name() == ".git":
-			return filepath.SkipDir
-		case !strings.HasSuffix(file, ".go") && d.Name() != "README.md":
-			return nil
-		}
-		text, err := os.ReadFile(file)
-		switch {
-		case err != nil:
-			return err
-		case strings.HasSuffix(file, "_test.go"):
-			for _, m := range declared.FindAllSubmatch(text, -1) {
-				exists[string(m[1])] = true
-			}
-		case d.Name() == "README.md" || d.Name() == "doc.go":
-			for _, name := range test.FindAllString(string(text), -1) {
-				named[name] = append(named[name], file)
+// README names the tests that prove its claims.
+func TestLayoutTestsThatREADMENamesExist(t *testing.T) {
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	walk(t, func(file string) {
+		if strings.HasSuffix(file, "_test.go") {
+			for _, m := range declaration.FindAllSubmatch(read(t, file), -1) {
+				declared[string(m[1])] = true
 			}
 		}
-		return nil
 	})
+	names := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]+\b`).FindAllString(string(read(t, "README.md")), -1)
+	for _, name := range names {
+		if !declared[name] {
+			t.Errorf("README names %s, which does not exist", name)
+		}
+	}
+	if len(names) < 10 {
+		t.Errorf("README names only %d tests", len(names))
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(named) < 10 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for name, files := range named {
-		if !exists[name] {
-			t.Errorf("%q name %s, which does not exist", files, name)
-		}
-	}
+	return text
 }

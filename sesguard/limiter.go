@@ -111,13 +111,7 @@ func (t limitedTransport) Attempt(ctx context.Context, m *Mail) (r *Receipt, err
 		return nil, err
 	}
 	failure := abandoned
-	defer func() {
-		if failure == nil {
-			t.limiter.Observe(ctx, n, nil)
-		} else {
-			t.limiter.Observe(ctx, n, failure)
-		}
-	}()
+	defer func() { observe(ctx, t.limiter, n, failure) }()
 	r, err = t.transport.Attempt(ctx, m)
 	if failure, err = settle(r, err); err != nil {
 		return nil, err
@@ -133,6 +127,15 @@ func (t limitedTransport) wait(ctx context.Context, n int) error {
 		ctx = waits
 	}
 	return ask(ctx, t.limiter, n)
+}
+
+// observe tells l how an attempt ended; a nil failure is acceptance.
+func observe(ctx context.Context, l Limiter, n int, failure *seserrors.Error) {
+	if failure == nil {
+		l.Observe(ctx, n, nil)
+		return
+	}
+	l.Observe(ctx, n, failure)
 }
 
 // ask waits for l. What it returns is never in doubt and holds a

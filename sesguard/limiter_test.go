@@ -104,6 +104,41 @@ func TestALateTimerIsMadeUpForByOneTurn(t *testing.T) {
 	})
 }
 
+// Credit that time has brought before the timer says so is the first waiter's.
+func TestACallerDoesNotOvertakeThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewRateLimiter(1)
+		passed(t, l, 1)
+		first, _, _ := l.gate.enter(1, time.Time{})
+		l.gate.timer.Stop()
+		time.Sleep(2 * time.Second)
+		l.gate.enter(1, time.Time{})
+		if first.place != nil {
+			t.Error("the second caller passed before the first")
+		}
+	})
+}
+
+func TestWhoHasLeftCountsNoMoreForADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewRateLimiter(1)
+		passed(t, l, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go l.WaitN(t.Context(), 1)
+		for range 100 {
+			go l.WaitN(ctx, 1)
+		}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		soon, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := l.WaitN(soon, 1); err != nil {
+			t.Errorf("the turn after the next is due in 2s, but with 3s to go: %v", err)
+		}
+	})
+}
+
 func TestRateLimiterRefusesAtOnceWhenTheDeadlineComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewRateLimiter(1)
@@ -317,4 +352,47 @@ func TestLimitedsRefusalSendsNothingAndIsNotInDoubt(t *testing.T) {
 	if !errors.Is(err, seserrors.Throttled) || seserrors.MaybeAccepted(err) || s.calls != 0 {
 		t.Errorf("got %v after %d attempts, want Throttled without doubt", err, s.calls)
 	}
+}
+
+// An account of 14 a second refuses whatever any second sees beyond that. A
+// limiter a little below it draws no refusal, however many send at once.
+func TestARateBelowTheAccountsDrawsNoRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mails, account, rate = 3000, 14, 13.3
+		var mu sync.Mutex
+		var at []time.Time
+		refused := 0
+		c := New(TransportFunc(func(context.Context, *Mail) (*Receipt, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			now := time.Now()
+			if n := len(at); n >= account && now.Sub(at[n-account]) < time.Second {
+				refused++
+				return nil, seserrors.Classify(seserrors.SendRateExceeded)
+			}
+			at = append(at, now)
+			return nil, nil
+		}), Options{Limiter: NewRateLimiter(rate)})
+		start := time.Now()
+		work := make(chan int)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range work {
+					if _, err := c.Send(t.Context(), &Message{From: "a@example.com", To: []string{"b@example.org"}, Text: "t"}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for i := range mails {
+			work <- i
+		}
+		close(work)
+		wg.Wait()
+		want := time.Duration(math.Round((mails - 1) / rate * float64(time.Second)))
+		if took := time.Since(start); refused != 0 || took > want+time.Millisecond {
+			t.Errorf("%d refusals, took %v, want none in %v", refused, took, want)
+		}
+	})
 }

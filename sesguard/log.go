@@ -18,11 +18,9 @@ func (d *delivery) logRound(a retry.Attempt) {
 	if !d.tried {
 		msg, e = "sesguard: no attempt made", seserrors.Classify(a.Err)
 	}
-	if e.Op == opBreaker || e == errShutdown {
-		return
+	if e.Op != opBreaker {
+		d.line(slog.LevelWarn, msg, e, slog.Duration("took", d.took), slog.Bool("again", a.Again), slog.Duration("wait", a.Wait))
 	}
-	attrs := append(d.identify(), slog.Duration("took", d.took), slog.Bool("again", a.Again), slog.Duration("wait", a.Wait))
-	d.log.LogAttrs(d.ctx, slog.LevelWarn, msg, append(attrs, describe(e)...)...)
 }
 
 // logEnd writes the line of a send that ended without acceptance.
@@ -38,11 +36,8 @@ func (d *delivery) logEnd(err error) {
 	if seserrors.MaybeAccepted(err) || seserrors.IsFatal(err) { // a person is needed
 		level = slog.LevelError
 	}
-	attrs := append(d.identify(), slog.Bool("again", false))
-	if wait, ok := retry.After(err); ok {
-		attrs = append(attrs, slog.Duration("retry_after", wait))
-	}
-	d.log.LogAttrs(d.ctx, level, "sesguard: not accepted", append(attrs, describe(e)...)...)
+	after, _ := retry.After(err)
+	d.line(level, "sesguard: not accepted", e, slog.Bool("again", false), slog.Duration("retry_after", after))
 }
 
 // announce tells of a change of the breaker.
@@ -50,44 +45,33 @@ func (d *delivery) announce(c change) {
 	if c.why == nil {
 		return
 	}
-	if d.log != nil {
-		level, msg := slog.LevelInfo, "sesguard: breaker closed, the account sends again"
-		if c.open {
-			level, msg = slog.LevelError, "sesguard: breaker opened, the account refuses every mail"
-		}
-		d.log.LogAttrs(d.ctx, level, msg, describe(c.why)...)
+	level, msg := slog.LevelInfo, "sesguard: breaker closed, the account sends again"
+	if c.open {
+		level, msg = slog.LevelError, "sesguard: breaker opened, the account refuses every mail"
 	}
+	d.line(level, msg, c.why)
 	if hook := d.hooks.Breaker; hook != nil {
 		hook(c.open, c.why)
 	}
 }
 
-// identify says which send and attempt a line is about.
-func (d *delivery) identify() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 16)
+// line writes what is known of e, without recipients and content.
+func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, attrs ...slog.Attr) {
+	if d.log == nil {
+		return
+	}
 	if d.trackTag != "" {
 		attrs = append(attrs, slog.String("track_id", d.info.TrackID))
 	}
-	return append(attrs, slog.Int("attempt", d.attempts))
-}
-
-// describe is what a line says of e: no recipients, no content.
-func describe(e *seserrors.Error) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 7)
-	for _, a := range []slog.Attr{
+	d.log.LogAttrs(d.ctx, level, msg, append(attrs,
+		slog.Int("attempt", d.attempts),
 		slog.String("transport", transportOf(e.Op)),
 		slog.String("endpoint", e.Endpoint),
 		slog.String("class", e.Class.String()),
 		slog.String("reason", string(e.Reason)),
-	} {
-		if a.Value.String() != "" {
-			attrs = append(attrs, a)
-		}
-	}
-	return append(attrs,
 		slog.Bool("maybe_accepted", e.MaybeAccepted),
 		slog.String("error", e.Error()),
-		slog.String("advice", e.Reason.Advice()))
+		slog.String("advice", e.Reason.Advice()))...)
 }
 
 // transportOf names the transport as Receipt.Transport does, by what its errors

@@ -25,46 +25,40 @@ type Suppressions interface {
 // retryable. A malformed address is left to next.
 func Suppressed(next Sender, s Suppressions) Sender {
 	return SenderFunc(func(ctx context.Context, m *Message) (*Receipt, error) {
-		if m == nil {
-			return next.Send(ctx, m)
-		}
-		found, err := suppressed(ctx, s, m)
-		switch {
-		case err != nil:
-			return nil, err
-		case len(found) > 0:
-			return nil, &seserrors.Error{
-				Op: opSuppressions, Class: seserrors.Invalid, Reason: seserrors.RecipientSuppressed,
-				Message: "a recipient is on the list of suppressed addresses", Recipients: found,
+		if m != nil {
+			if err := refuseSuppressed(ctx, s, m); err != nil {
+				return nil, err
 			}
 		}
 		return next.Send(ctx, m)
 	})
 }
 
-// suppressed returns the recipients of m that are on the list.
-func suppressed(ctx context.Context, s Suppressions, m *Message) (found []string, err error) {
-	var asked []string
+func refuseSuppressed(ctx context.Context, s Suppressions, m *Message) error {
+	var asked, found []string
 	for _, recipient := range slices.Concat(m.To, m.Cc, m.Bcc) {
 		a, err := ParseAddress(recipient)
-		if err != nil {
-			continue
-		}
 		a.Domain = strings.ToLower(a.Domain)
 		address := a.Addr()
-		if slices.Contains(asked, address) {
+		if err != nil || slices.Contains(asked, address) {
 			continue
 		}
 		asked = append(asked, address)
 		yes, err := s.Suppressed(ctx, address)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return nil, seserrors.FromContext(ctx, opSuppressions)
+			return seserrors.FromContext(ctx, opSuppressions)
 		case err != nil:
-			return nil, unsent(&seserrors.Error{Op: opSuppressions, Class: seserrors.Unavailable, Reason: seserrors.ServiceFailure, Err: err})
+			return unsent(&seserrors.Error{Op: opSuppressions, Class: seserrors.Unavailable, Reason: seserrors.ServiceFailure, Err: err})
 		case yes:
 			found = append(found, address)
 		}
 	}
-	return found, nil
+	if found == nil {
+		return nil
+	}
+	return &seserrors.Error{
+		Op: opSuppressions, Class: seserrors.Invalid, Reason: seserrors.RecipientSuppressed,
+		Message: "a recipient is on the list of suppressed addresses", Recipients: found,
+	}
 }
