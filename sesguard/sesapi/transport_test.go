@@ -75,7 +75,7 @@ func TestARefusalOverTheAPIHasItsReason(t *testing.T) {
 			if e == nil || e.Reason != reason || e.Class != reason.Class() || e.MaybeAccepted || e.RequestID == "" || !strings.HasPrefix(srv.URL, "https://"+e.Endpoint) {
 				t.Errorf("got %+v, want %s without doubt, with the host and the request's id", e, reason)
 			}
-			if !strings.HasPrefix(e.Error(), "ses SendEmail: ") {
+			if !strings.HasPrefix(e.Error(), "ses SendEmail") {
 				t.Errorf("%q does not begin with what was done", e)
 			}
 			if n := len(srv.Accepted()); n != 0 {
