@@ -282,6 +282,41 @@ func TestASourceThatStandsStillDoesNotHoldASendBeyondItsContext(t *testing.T) {
 	}
 }
 
+// net/http reads the second pass in a goroutine of its own.
+func TestAPanicOfASourceIsTheSenders(t *testing.T) {
+	for pass := range 2 {
+		srv := newFake(t)
+		n := 0
+		m := build(t, sources([]byte("x"))["raw"])
+		client := sdkClient(buildable(srv), at(srv))
+		open := opener(func(context.Context) (io.ReadCloser, error) {
+			if n++; n > pass {
+				return io.NopCloser(panics{}), nil
+			}
+			return io.NopCloser(strings.NewReader(strings.Repeat("x", 100_000))), nil
+		})
+		transport := New(client, Config{}).(*transport)
+		func() {
+			defer func() {
+				if r := recover(); r != "out of paper" {
+					t.Errorf("pass %d: panic %v", pass+1, r)
+				}
+			}()
+			w := transport.door.witness()
+			in := transport.input(m)
+			_, err := client.SendEmail(context.WithValue(t.Context(), contentKey{}, open), in, transport.door.watch(w))
+			t.Errorf("pass %d: %v", pass+1, err)
+		}()
+		if srv.AcceptedCount() != 0 {
+			t.Error("a mail was accepted")
+		}
+	}
+}
+
+type panics struct{}
+
+func (panics) Read([]byte) (int, error) { panic("out of paper") }
+
 // stuck stands still in Read.
 type stuck struct {
 	reached func()
