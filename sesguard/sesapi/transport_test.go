@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
@@ -117,7 +119,8 @@ func TestALargeMailIsTheSameRequestAsInTheSDKsOwnWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			noop := func(o *sesv2.Options) { o.APIOptions = append(o.APIOptions, nothing) }
-			for _, client := range []*sesv2.Client{sdkOf(srv), sdkOf(srv, noop), sdkOf(srv, Guard(sesguard.Options{}))} {
+			logs := func(o *sesv2.Options) { o.ClientLogMode, o.Logger = aws.LogRequestWithBody, logging.Nop{} }
+			for _, client := range []*sesv2.Client{sdkOf(srv), sdkOf(srv, noop), sdkOf(srv, logs), sdkOf(srv, Guard(sesguard.Options{}))} {
 				if _, err := New(client, Config{}).Attempt(t.Context(), mail); err != nil {
 					t.Fatal(err)
 				}
@@ -134,7 +137,7 @@ func TestALargeMailIsTheSameRequestAsInTheSDKsOwnWay(t *testing.T) {
 					t.Errorf("%s of %d octets: request %d differs from the SDK's", name, size, i)
 				}
 			}
-			if len(got) != 7 {
+			if len(got) != 9 {
 				t.Errorf("%d mails accepted", len(got))
 			}
 		}
@@ -350,6 +353,11 @@ func TestAMiddlewareFindsTheContentInTheInput(t *testing.T) {
 	if _, err := New(sdkOf(srv, spy), Config{}).Attempt(t.Context(), mail); err != nil || int64(seen) != mail.Size() {
 		t.Errorf("%v; a middleware saw %d octets of %d", err, seen, mail.Size())
 	}
+	seen = 0
+	intercepted := func(o *sesv2.Options) { o.Interceptors.AddBeforeExecution(interceptor{&seen}) }
+	if _, err := New(sdkOf(srv, intercepted), Config{}).Attempt(t.Context(), mail); err != nil || int64(seen) != mail.Size() {
+		t.Errorf("%v; an interceptor saw %d octets of %d", err, seen, mail.Size())
+	}
 	mock := apiFunc(func(_ context.Context, in *sesv2.SendEmailInput, _ ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
 		seen = len(in.Content.Raw.Data)
 		return &sesv2.SendEmailOutput{MessageId: aws.String("id")}, nil
@@ -373,6 +381,13 @@ func TestALargeMailWorksWithHTTP2AndRetries(t *testing.T) {
 	if err != nil || r.Attempts != 3 || len(srv.Accepted()) != 1 {
 		t.Errorf("%+v, %v, %d accepted", r, err, len(srv.Accepted()))
 	}
+}
+
+type interceptor struct{ octets *int }
+
+func (i interceptor) BeforeExecution(_ context.Context, c *smithyhttp.InterceptorContext) error {
+	*i.octets = len(c.Input.(*sesv2.SendEmailInput).Content.Raw.Data)
+	return nil
 }
 
 // The signature covers the octets that go out: a server that computes it anew
