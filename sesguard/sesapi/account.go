@@ -88,8 +88,8 @@ type accountReader struct {
 // a read sends no mail. It is Canceled only if ctx was canceled.
 func (r *accountReader) read(ctx context.Context) (*sesv2.GetAccountOutput, *seserrors.Error) {
 	began := r.creds.begin()
-	step := &identityStep{creds: &r.creds}
-	out, err := r.api.GetAccount(ctx, &sesv2.GetAccountInput{}, step.watch)
+	call := &accountCall{creds: &r.creds}
+	out, err := r.api.GetAccount(context.WithValue(ctx, requestKey{}, call), &sesv2.GetAccountInput{}, call.watch)
 	switch {
 	case err != nil && ctx.Err() == context.Canceled:
 		return nil, seserrors.FromContext(ctx, opGetAccount)
@@ -98,7 +98,7 @@ func (r *accountReader) read(ctx context.Context) (*sesv2.GetAccountOutput, *ses
 	case err != nil:
 		e := *seserrors.FromAPI(opGetAccount, err)
 		e.MaybeAccepted = false
-		if step.reached.Load() && !step.passed.Load() {
+		if call.reached.Load() && !call.signed.Load() {
 			began.verdict(&e)
 		} else {
 			aboutTheAccount(&e)
@@ -120,23 +120,21 @@ func aboutTheAccount(e *seserrors.Error) {
 	}
 }
 
-// An identityStep tells whether the SDK got credentials for a call.
-type identityStep struct {
+// An accountCall knows whether the SDK got credentials for a call of
+// GetAccount.
+type accountCall struct {
 	creds           *credentials
-	reached, passed atomic.Bool
+	reached, signed atomic.Bool
 }
 
-func (s *identityStep) watch(o *sesv2.Options) {
+func (c *accountCall) watch(o *sesv2.Options) {
 	o.APIOptions = append(slices.Clip(o.APIOptions), func(stack *middleware.Stack) error {
-		s.reached.Store(true)
-		return stack.Finalize.Insert(s, "GetIdentity", middleware.After)
+		c.reached.Store(true)
+		return stack.Finalize.Insert(identified{}, "GetIdentity", middleware.After)
 	})
 }
 
-func (*identityStep) ID() string { return "SesguardIdentified" }
-
-func (s *identityStep) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	s.passed.Store(true)
-	s.creds.got()
-	return next.HandleFinalize(ctx, in)
+func (c *accountCall) gotCredentials() {
+	c.signed.Store(true)
+	c.creds.got()
 }

@@ -1,7 +1,6 @@
 package sesapi
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -53,19 +52,19 @@ func (s stage) verdict(e *seserrors.Error) {
 	c := s.of
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e.MaybeAccepted = false
-	patient := false
+	expired, patient := e.Reason == seserrors.CredentialsExpired, false
 	switch {
-	case strings.HasPrefix(e.APICode, "ExpiredToken"):
+	case expired:
 		patient, c.expired = !s.expired, true
-	case e.Class == seserrors.Canceled, e.Class.Retryable():
-		patient = c.had || !s.failed && time.Since(c.first) < credentialsPatience
-		c.failed = true
+	case e.Class == seserrors.Canceled, e.Class.Retryable(): // Canceled by a limit of the SDK's or the attempt's
+		patient, c.failed = c.had || !s.failed && time.Since(c.first) < credentialsPatience, true
 	}
-	switch {
-	case !patient:
-		e.Class, e.Reason = seserrors.Denied, seserrors.CredentialsUnavailable
-	case e.Class != seserrors.Unavailable:
-		e.Class, e.Reason = seserrors.Unavailable, seserrors.ServiceFailure
+	e.MaybeAccepted = false
+	e.Class = seserrors.Denied
+	if patient {
+		e.Class = seserrors.Unavailable
+	}
+	if !patient || !expired {
+		e.Reason = seserrors.CredentialsUnavailable
 	}
 }

@@ -67,7 +67,7 @@ func readHeader(in *sesv2.SendEmailInput) mail.Header {
 	if raw == nil {
 		return nil
 	}
-	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	m, err := mail.ReadMessage(bytes.NewReader(raw[:min(len(raw), maxHeader)]))
 	if err != nil {
 		return nil
 	}
@@ -231,6 +231,7 @@ func isASCII(s string) bool {
 const (
 	maxRecipients = 50       // AWS, "Service quotas in Amazon SES"
 	maxMessage    = 40 << 20 // the same page: 40 MB, after encoding
+	maxHeader     = 1 << 20  // that is looked at, as net/http's limit is: a longer one is left to SES
 )
 
 // A validator collects what is wrong with an input.

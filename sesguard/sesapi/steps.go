@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
@@ -45,28 +46,33 @@ func readsBodies(c sesv2.HTTPClient) bool {
 	return false
 }
 
-// An sdkCall is the steps that an attempt's witness has in one stack of the
-// SDK: one behind the retry step, that sees the request whole, and one as the
-// last before the HTTP client, whichever that is.
+// An sdkCall is the steps that a witness has in one stack of the SDK: one behind
+// the retry step, that sees the request whole, and one as the last before the
+// HTTP client, whichever that is.
 type sdkCall struct {
 	witness *witness // nil: the context holds it
 	mock    bool     // the HTTP client may be a test's, which reads no bodies
 }
 
-const stepID = "SesguardWitness"
+func (*sdkCall) ID() string { return "SesguardWitness" }
+
+type (
+	witnessKey struct{} // of the *witness, in a client with Guard
+	requestKey struct{} // of the call that waits for credentials
+)
 
 // attach puts s on a stack. One that has its steps already belongs to a guarded
 // client, whose own verdict then stands.
 func (s *sdkCall) attach(stack *middleware.Stack) error {
-	if _, ok := stack.Deserialize.Get(stepID); ok {
+	if _, ok := stack.Deserialize.Get(s.ID()); ok {
 		return nil
 	}
 	if s.witness != nil {
 		s.witness.reach()
 	}
 	return stderrors.Join(
-		s.singleAttempt(stack),
 		attachStreaming(stack),
+		s.singleAttempt(stack),
 		stack.Finalize.Insert(identified{}, "GetIdentity", middleware.After),
 		stack.Deserialize.Add(s, middleware.After),
 	)
@@ -81,6 +87,7 @@ func (s *sdkCall) singleAttempt(stack *middleware.Stack) error {
 	if !ok {
 		return stack.Finalize.Add(s, middleware.Before)
 	}
+	itself := func(request any) any { return request }
 	once := awsretry.NewAttemptMiddleware(aws.NopRetryer{}, itself, func(a *awsretry.Attempt) {
 		if old, ok := old.(*awsretry.Attempt); ok {
 			a.LogAttempts = old.LogAttempts
@@ -95,52 +102,39 @@ func (s *sdkCall) singleAttempt(stack *middleware.Stack) error {
 	return stack.Finalize.Insert(s, "Retry", middleware.After)
 }
 
-// itself is a RequestCloner for a request that is used once.
-func itself(request any) any { return request }
-
-func (*sdkCall) ID() string { return stepID }
-
 var errOver = stderrors.New("sesguard: a request after the end of its attempt")
 
-type (
-	witnessKey struct{}
-	requestKey struct{}
-)
-
 // HandleFinalize records a request from its start to its end.
-func (s *sdkCall) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+func (s *sdkCall) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
 	w := s.witness
 	if w == nil {
 		w, _ = ctx.Value(witnessKey{}).(*witness)
+	}
+	r := w.begin(awsmiddleware.GetRegion(ctx), s.mock)
+	if r == nil {
+		return out, metadata, errOver
 	}
 	if req, ok := in.Request.(*smithyhttp.Request); ok { // before it is signed
 		req.Header.Del("Idempotency-Key") // net/http would send the request again by itself
 		req.Header.Del("X-Idempotency-Key")
 	}
-	r := w.begin(ctx, s.mock)
-	if r == nil {
-		return middleware.FinalizeOutput{}, middleware.Metadata{}, errOver
-	}
-	out, metadata, err := next.HandleFinalize(context.WithValue(ctx, requestKey{}, r), in)
-	w.end(r, err)
+	out, metadata, err = next.HandleFinalize(context.WithValue(ctx, requestKey{}, r), in)
+	r.end(err)
 	return out, metadata, err
 }
 
-// HandleDeserialize calls the HTTP client with a body that is counted, and
-// sealed when the client has returned.
+// HandleDeserialize calls the HTTP client with a body that is counted.
 func (s *sdkCall) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (out middleware.DeserializeOutput, metadata middleware.Metadata, err error) {
-	r, ok := ctx.Value(requestKey{}).(*request)
-	if !ok {
+	r, isOurs := ctx.Value(requestKey{}).(*request)
+	req, isHTTP := in.Request.(*smithyhttp.Request)
+	if !isOurs || !isHTTP {
 		return out, metadata, errOver
 	}
-	x := r.exchange()
-	if req, ok := in.Request.(*smithyhttp.Request); ok {
-		if in.Request, err = x.watch(req); err != nil {
-			return out, metadata, err
-		}
+	if in.Request, err = r.call(req); err != nil {
+		return out, metadata, err
 	}
 	out, metadata, err = next.HandleDeserialize(ctx, in)
-	x.close(out.RawResponse)
+	r.returned(out.RawResponse)
 	return out, metadata, err
 }
 
@@ -150,9 +144,8 @@ type identified struct{}
 func (identified) ID() string { return "SesguardIdentified" }
 
 func (identified) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		r.identified.Store(true)
-		r.witness.creds.of.got()
+	if r, ok := ctx.Value(requestKey{}).(interface{ gotCredentials() }); ok {
+		r.gotCredentials()
 	}
 	return next.HandleFinalize(ctx, in)
 }

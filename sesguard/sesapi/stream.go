@@ -102,6 +102,7 @@ func (contentIn) HandleSerialize(ctx context.Context, in middleware.SerializeInp
 		return out, metadata, err
 	}
 	out, metadata, err = next.HandleSerialize(v4.SetPayloadHash(ctx, hash), in)
+	body.raise()
 	if err != nil && body.err != nil {
 		err = fmt.Errorf("%w: %w", body.err, err)
 	}
@@ -119,15 +120,23 @@ type stream struct {
 	sum            uint64 // of the content
 	length         int64  // of the body
 
-	src     io.ReadCloser // nil before the first Read
-	ended   bool          // src was read to its end
-	pending []byte        // what comes next
-	pos     int64
-	count   int64 // octets of the content so far
-	running maphash.Hash
-	raw     []byte // a block of the content
-	encoded []byte // the same in base64
-	err     error
+	src      io.ReadCloser // nil before the first Read
+	ended    bool          // src was read to its end
+	pending  []byte        // what comes next
+	pos      int64
+	count    int64 // octets of the content so far
+	running  maphash.Hash
+	raw      []byte // a block of the content
+	encoded  []byte // the same in base64
+	err      error
+	panicked any // what a Read panicked with
+}
+
+// raise panics in the sender's goroutine with what a Read has panicked with.
+func (s *stream) raise() {
+	if s.panicked != nil {
+		panic(s.panicked)
+	}
 }
 
 // block is how much content is encoded at a time: a multiple of 3, so that the
@@ -159,6 +168,7 @@ func newStream(ctx context.Context, serialized io.Reader, open opener) (*stream,
 	hash := sha256.New()
 	if _, err := io.Copy(hash, s); err != nil {
 		s.close()
+		s.raise()
 		return nil, "", err
 	}
 	s.size, s.sum, s.length = s.count, s.running.Sum64(), s.pos
@@ -166,7 +176,16 @@ func newStream(ctx context.Context, serialized io.Reader, open opener) (*stream,
 	return s, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
+// Read reads the body. A panic in the code that gives the content is kept for
+// raise: net/http reads in a goroutine of its own, where it would end the
+// program.
 func (s *stream) Read(p []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked, s.err = v, stderrors.New("sesguard: panic while the message was read")
+			n, err = 0, s.err
+		}
+	}()
 	for len(s.pending) == 0 {
 		if err := s.advance(); err != nil {
 			return 0, err

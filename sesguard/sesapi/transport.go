@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/sesguard/sesguard-go/sesguard"
 )
@@ -60,9 +61,20 @@ func New(api SendEmailAPI, cfg Config) sesguard.Transport {
 	if client, ok := api.(*sesv2.Client); ok {
 		o := client.Options()
 		t.sdk = true
-		t.alone = len(o.APIOptions) == 0 && reflect.ValueOf(o.Interceptors).IsZero()
+		t.alone = len(o.APIOptions) == 0 && !intercepted(o.Interceptors)
 	}
 	return t
+}
+
+// intercepted reports whether r holds an interceptor.
+func intercepted(r smithyhttp.InterceptorRegistry) bool {
+	v := reflect.ValueOf(r)
+	for i := range v.NumField() {
+		if v.Field(i).Len() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 type transport struct {
@@ -155,5 +167,6 @@ func optional(s string) *string {
 	if s == "" {
 		return nil
 	}
-	return &s
+	some := s // so that an empty s is not moved to the heap
+	return &some
 }

@@ -232,10 +232,10 @@ func TestABodyIsSealedWhenTheCallHasEnded(t *testing.T) {
 	if n, err := io.ReadAll(body); len(n) != 0 {
 		t.Errorf("read %d octets (%v) of a request that was reported as unsent", len(n), err)
 	}
-	x := &exchange{src: strings.NewReader("abc"), left: 3}
-	x.Read(make([]byte, 1))
-	x.seal()
-	if n, err := x.Read(make([]byte, 2)); n != 0 || err != errSealed {
+	r := &request{src: strings.NewReader("abc"), left: 3}
+	r.Read(make([]byte, 1))
+	r.returned(nil)
+	if n, err := r.Read(make([]byte, 2)); n != 0 || err != errSealed {
 		t.Errorf("a sealed body gave %d octets, %v", n, err)
 	}
 }
