@@ -129,7 +129,7 @@ func (r *refusal) failure() *apiFailure {
 
 func (s *Server) handle(h func(*apiCall) (any, *apiFailure)) http.HandlerFunc {
 	return s.aside(func(w http.ResponseWriter, r *http.Request) {
-		s.countRequest()
+		s.set(func() { s.requests++ })
 		c := &apiCall{srv: s, w: w, r: r, id: newUUID()}
 		result, failure := h(c)
 		if failure != nil {
@@ -158,12 +158,6 @@ func (s *Server) startRequest() bool {
 		s.wg.Add(1)
 	}
 	return !s.closed
-}
-
-func (s *Server) countRequest() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests++
 }
 
 // describe notes where a message came from.
