@@ -10,15 +10,20 @@ import (
 // Reference.
 
 type sendRequest struct {
+	commonRequest
+	Content               content
+	Destination           destination
+	EmailTags             []nameValue
+	ListManagementOptions *listOptions
+}
+
+// commonRequest holds what SendEmail and SendBulkEmail have in common.
+type commonRequest struct {
 	ConfigurationSetName                      string
-	Content                                   content
-	Destination                               destination
-	EmailTags                                 []nameValue
 	FeedbackForwardingEmailAddress            string
 	FeedbackForwardingEmailAddressIdentityArn string
 	FromEmailAddress                          string
 	FromEmailAddressIdentityArn               string
-	ListManagementOptions                     *listOptions
 	ReplyToAddresses                          []string
 	TenantName                                string
 }

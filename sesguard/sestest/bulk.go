@@ -10,16 +10,10 @@ import (
 )
 
 type bulkRequest struct {
-	BulkEmailEntries                          []bulkEntry
-	ConfigurationSetName                      string
-	DefaultContent                            struct{ Template *template }
-	DefaultEmailTags                          []nameValue
-	FeedbackForwardingEmailAddress            string
-	FeedbackForwardingEmailAddressIdentityArn string
-	FromEmailAddress                          string
-	FromEmailAddressIdentityArn               string
-	ReplyToAddresses                          []string
-	TenantName                                string
+	commonRequest
+	BulkEmailEntries []bulkEntry
+	DefaultContent   struct{ Template *template }
+	DefaultEmailTags []nameValue
 }
 
 type bulkEntry struct {
@@ -97,16 +91,10 @@ func (q *bulkRequest) single(i int) sendRequest {
 	t.TemplateData = mergeData(t.TemplateData, e.ReplacementEmailContent.ReplacementTemplate.ReplacementTemplateData)
 	t.Headers = replaceNamed(t.Headers, e.ReplacementHeaders)
 	return sendRequest{
-		ConfigurationSetName:           q.ConfigurationSetName,
-		Content:                        content{Template: &t},
-		Destination:                    e.Destination,
-		EmailTags:                      replaceNamed(q.DefaultEmailTags, e.ReplacementTags),
-		FeedbackForwardingEmailAddress: q.FeedbackForwardingEmailAddress,
-		FeedbackForwardingEmailAddressIdentityArn: q.FeedbackForwardingEmailAddressIdentityArn,
-		FromEmailAddress:            q.FromEmailAddress,
-		FromEmailAddressIdentityArn: q.FromEmailAddressIdentityArn,
-		ReplyToAddresses:            q.ReplyToAddresses,
-		TenantName:                  q.TenantName,
+		commonRequest: q.commonRequest,
+		Content:       content{Template: &t},
+		Destination:   e.Destination,
+		EmailTags:     replaceNamed(q.DefaultEmailTags, e.ReplacementTags),
 	}
 }
 

@@ -28,7 +28,7 @@ type Subscription struct {
 	Topic string // ARN; "": Events.TopicARN
 
 	// Func gets the message as a queue would hold it. Others wait until it
-	// returns.
+	// returns, so it must not call Events.Wait or Server.Close.
 	Func func(message []byte)
 
 	// Queue names a queue of SQS, which is made if it is new. Clients of SQS

@@ -219,6 +219,28 @@ func TestASlowSubscriberIsAskedAgain(t *testing.T) {
 	})
 }
 
+// A subscriber that confirms while it is asked, as handlers do, must not wait
+// for the fake that waits for it.
+func TestASubscriberMayConfirmWhileItIsAsked(t *testing.T) {
+	inMemory(t, func(t *testing.T, s *sestest.Server) {
+		eventful(s)
+		var got []string
+		s.Events.Subscribe(sestest.Subscription{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			var n map[string]string
+			json.NewDecoder(r.Body).Decode(&n)
+			got = append(got, n["Type"])
+			if n["SubscribeURL"] != "" {
+				get(t, s.HTTPClient(), n["SubscribeURL"])
+			}
+		})})
+		accept(t, s, to)
+		s.Events.Wait()
+		if want := []string{"SubscriptionConfirmation", "Notification"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 func TestRawDeliveryIsUnsigned(t *testing.T) {
 	inMemory(t, func(t *testing.T, s *sestest.Server) {
 		eventful(s)
