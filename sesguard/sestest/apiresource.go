@@ -204,7 +204,7 @@ func (c *apiCall) getDestinations() (any, *apiFailure) {
 	for _, d := range set.Destinations {
 		list = append(list, object{
 			"Name": cmp.Or(d.Name, "events"), "Enabled": !d.Disabled, "MatchingEventTypes": d.matching(),
-			"SnsDestination": object{"TopicArn": c.srv.Account.topic(d.TopicARN)},
+			"SnsDestination": object{"TopicArn": topicOr(d.TopicARN, c.srv.Region)},
 		})
 	}
 	return object{"EventDestinations": list}, nil

@@ -303,7 +303,7 @@ func (e *Events) Click(m Mail, link string) bool {
 }
 
 func opened() object {
-	return object{"timestamp": stamp(time.Now()), "ipAddress": "203.0.113.7", "userAgent": "sestest mail reader"}
+	return object{"timestamp": stamp(time.Now()), "ipAddress": "203.0.113.7", "userAgent": "sestest mail reader", "isBotEvent": "Unlikely"}
 }
 
 // those are the recipients given, or all.

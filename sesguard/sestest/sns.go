@@ -60,16 +60,19 @@ type subscriber struct {
 
 // TopicARN returns the ARN of the topic to which event destinations and
 // subscriptions refer that name none.
-func (e *Events) TopicARN() string { return e.srv.Account.topic("") }
+func (e *Events) TopicARN() string { return topicOr("", e.srv.Region) }
 
-func (a *Account) topic(arn string) string {
-	return cmp.Or(arn, "arn:aws:sns:"+cmp.Or(a.region, DefaultRegion)+":"+accountID+":sestest")
+func topicOr(arn, region string) string {
+	return cmp.Or(arn, "arn:aws:sns:"+cmp.Or(region, DefaultRegion)+":"+accountID+":sestest")
 }
 
-// Subscribe adds a subscription to a topic. Call it after Start if it names no
-// topic and the region is not the default.
+// Subscribe adds a subscription to a topic. It panics if the subscription says
+// nothing about where messages go.
 func (e *Events) Subscribe(sub Subscription) {
-	sub.Topic = e.srv.Account.topic(sub.Topic)
+	if sub.Func == nil && sub.Queue == "" && sub.Handler == nil && sub.URL == "" {
+		panic("sestest: a Subscription needs a Func, Queue, Handler or URL")
+	}
+	sub.Topic = topicOr(sub.Topic, e.srv.Region)
 	s := &subscriber{Subscription: sub, arn: sub.Topic + ":" + newUUID(), token: strings.ReplaceAll(newUUID()+newUUID(), "-", "")}
 	s.confirmed = sub.Confirmed || sub.Handler == nil && sub.URL == ""
 	e.mu.Lock()

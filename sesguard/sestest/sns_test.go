@@ -304,6 +304,29 @@ func TestTopicsAreKeptApart(t *testing.T) {
 	})
 }
 
+func TestASubscriptionNeedsAnEnd(t *testing.T) {
+	mustPanic(t, "needs a Func", func() { sestest.NewUnstartedServer().Events.Subscribe(sestest.Subscription{Raw: true}) })
+}
+
+// What is set up before the start holds after it.
+func TestTopicsAreInTheRegion(t *testing.T) {
+	s := sestest.NewUnstartedServer()
+	s.Region = "eu-west-1"
+	eventful(s)
+	h := new(subscriber)
+	s.Events.Subscribe(sestest.Subscription{Handler: h, Confirmed: true})
+	s.StartMemory()
+	defer s.Close()
+	accept(t, s, to)
+	s.Events.Wait()
+	if len(h.posts) != 1 || h.posts[0].body["TopicArn"] != "arn:aws:sns:eu-west-1:123456789012:sestest" || h.posts[0].body["TopicArn"] != s.Events.TopicARN() {
+		t.Fatalf("posts %v", h.posts)
+	}
+	if status, _ := get(t, s.HTTPClient(), h.posts[0].body["SigningCertURL"]); status != 200 || !strings.HasPrefix(h.posts[0].body["SigningCertURL"], "https://sns.eu-west-1.amazonaws.com/") {
+		t.Errorf("certificate at %s draws %d", h.posts[0].body["SigningCertURL"], status)
+	}
+}
+
 func TestTheCertificateIsAtItsPathOnly(t *testing.T) {
 	s := newServer(t)
 	if status, _ := get(t, s.HTTPClient(), s.URL+"/SimpleNotificationService-0.pem"); status != 404 {
