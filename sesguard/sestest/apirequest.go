@@ -31,7 +31,7 @@ type commonRequest struct {
 type content struct {
 	Raw      *struct{ Data []byte }
 	Simple   *simple
-	Template *template
+	Template *templated
 }
 
 type simple struct {
@@ -43,7 +43,7 @@ type simple struct {
 	Attachments []attachment
 }
 
-type template struct {
+type templated struct {
 	TemplateName, TemplateArn, TemplateData string
 	TemplateContent                         *struct{ Subject, Text, Html string }
 	Headers                                 []nameValue

@@ -312,7 +312,7 @@ func (c *apiCall) createTemplate() (any, *apiFailure) {
 
 func (c *apiCall) getTemplate() (any, *apiFailure) {
 	name := c.r.PathValue("name")
-	t, r := c.srv.Account.find(&template{TemplateName: name})
+	t, r := c.srv.Account.find(&templated{TemplateName: name})
 	if r != nil {
 		return nil, r.failure()
 	}
@@ -331,7 +331,7 @@ func (c *apiCall) testRender() (any, *apiFailure) {
 	if failure := c.decode(&in); failure != nil {
 		return nil, failure
 	}
-	s, problem, r := c.srv.Account.render(&template{TemplateName: c.r.PathValue("name"), TemplateData: in.TemplateData})
+	s, problem, r := c.srv.Account.render(&templated{TemplateName: c.r.PathValue("name"), TemplateData: in.TemplateData})
 	if r == nil && problem != "" {
 		r = refused(seserrors.TemplateInvalid, problem)
 	}

@@ -8,7 +8,7 @@ import (
 type bulkRequest struct {
 	commonRequest
 	BulkEmailEntries []bulkEntry
-	DefaultContent   struct{ Template *template }
+	DefaultContent   struct{ Template *templated }
 	DefaultEmailTags []nameValue
 }
 

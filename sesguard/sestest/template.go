@@ -10,7 +10,7 @@ import (
 )
 
 // name is the template's, also if only its ARN is given.
-func (t *template) name() string {
+func (t *templated) name() string {
 	if t.TemplateName != "" {
 		return t.TemplateName
 	}
@@ -20,7 +20,7 @@ func (t *template) name() string {
 
 // render fills a template in. problem says which value the data lacks: SES
 // accepts such a message all the same, and never sends it.
-func (a *Account) render(t *template) (s *simple, problem string, r *refusal) {
+func (a *Account) render(t *templated) (s *simple, problem string, r *refusal) {
 	tmpl, r := a.find(t)
 	if r != nil {
 		return nil, "", r
@@ -47,7 +47,7 @@ func (a *Account) render(t *template) (s *simple, problem string, r *refusal) {
 	return s, problem, nil
 }
 
-func (a *Account) find(t *template) (storedTemplate, *refusal) {
+func (a *Account) find(t *templated) (storedTemplate, *refusal) {
 	if c := t.TemplateContent; c != nil {
 		if strings.Contains(c.Subject+c.Text+c.Html, "{{#") {
 			return storedTemplate{}, refused(seserrors.TemplateInvalid, "Template contains unsupported operations.")
