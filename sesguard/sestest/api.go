@@ -122,6 +122,10 @@ func badRequest(message string) *apiFailure {
 	return &apiFailure{status: 400, code: "BadRequestException", message: message}
 }
 
+func notJSON() *apiFailure {
+	return &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+}
+
 func (r *refusal) failure() *apiFailure {
 	status, code, message := r.api()
 	return &apiFailure{status: status, code: code, message: message}
@@ -290,7 +294,7 @@ func (c *apiCall) sendEmail() (any, *apiFailure) {
 	case f.preventsAcceptance():
 		return nil, c.prevent(f, m)
 	case problem != nil:
-		return nil, &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+		return nil, notJSON()
 	case r != nil:
 		return nil, r.failure()
 	}

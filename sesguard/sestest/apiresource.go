@@ -65,13 +65,12 @@ func notFound(format string, args ...any) *apiFailure {
 	return &apiFailure{status: 404, code: "NotFoundException", message: fmt.Sprintf(format, args...)}
 }
 
-// decode reads the request's JSON.
+// decode reads the request's JSON. Faults by script are for messages.
 func (c *apiCall) decode(into any) *apiFailure {
-	b, failure := c.readBody()
-	if failure == nil && json.Unmarshal(b, into) != nil {
-		failure = &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+	if json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxRequest)).Decode(into) != nil {
+		return notJSON()
 	}
-	return failure
+	return nil
 }
 
 // unlimitedRate is reported for an account without a limit; SES has no such

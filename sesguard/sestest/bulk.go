@@ -39,7 +39,7 @@ func (c *apiCall) sendBulkEmail() (any, *apiFailure) {
 	case f.preventsAcceptance():
 		return nil, c.prevent(f, req.first(c.srv.Account))
 	case problem != nil:
-		return nil, &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+		return nil, notJSON()
 	case len(req.BulkEmailEntries) == 0 || req.DefaultContent.Template == nil:
 		return nil, badRequest("The input you provided is invalid.")
 	}
