@@ -282,6 +282,7 @@ func TestComplaints(t *testing.T) {
 		"tag name with dot":     {sender + "X-SES-MESSAGE-TAGS: a.b=c" + rest, "Invalid tag name <a.b>"},
 		"long tag name":         {sender + "X-SES-MESSAGE-TAGS: " + long + "=c" + rest, "Tag name cannot exceed 255 characters."},
 		"long tag value":        {sender + "X-SES-MESSAGE-TAGS: c=" + long + rest, "Tag value cannot exceed 255 characters."},
+		"tag of SES's own":      {sender + "X-SES-MESSAGE-TAGS: ses:feedback-id-a=c" + rest, ""},
 		"longest tag":           {sender + "X-SES-MESSAGE-TAGS: " + long[1:] + "=" + long[1:] + rest, ""},
 		"tag twice":             {sender + "X-SES-MESSAGE-TAGS: a=b, a=c" + rest, "Duplicate tag name <a>."},
 	}

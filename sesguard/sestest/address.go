@@ -49,110 +49,70 @@ func parseMailboxes(s string) ([]mailbox, *refusal) {
 	return list, nil
 }
 
-// A listScanner splits an address list. Its fields say what surrounds the
-// octet that it looks at.
-type listScanner struct {
-	items   []mailbox
-	text    strings.Builder // the item as written
-	plain   strings.Builder // what stands outside of brackets and comments
-	angle   strings.Builder // what stands inside of brackets
-	quoted  bool
-	escaped bool
-	comment int
-	inAngle bool
-	angles  int
+// A listItem is an address as it is collected.
+type listItem struct {
+	text, plain, angle strings.Builder // as written; outside and inside of the brackets
+	bracketed          bool
 }
 
+// mailbox ends the item. Without brackets the whole of it is the address.
+func (it *listItem) mailbox() mailbox {
+	m := mailbox{text: strings.TrimSpace(it.text.String()), addr: strings.TrimSpace(it.plain.String())}
+	if it.bracketed {
+		m.addr = it.angle.String()
+	}
+	return m
+}
+
+// splitList splits an address list.
 func splitList(s string) (items []mailbox, ok bool) {
-	var l listScanner
-	for i := 0; i < len(s); i++ {
-		if !l.next(s[i]) {
-			return nil, false
+	it := new(listItem)
+	var quoted, escaped, inside bool
+	comment := 0
+	for _, c := range []byte(s) {
+		part := &it.plain // what the octet belongs to, beside the text
+		bare := !escaped && !quoted
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\' && (quoted || comment > 0):
+			escaped = true
+		case c == '"' && comment == 0:
+			quoted = !quoted
+		case c == '(' && bare:
+			comment++
+		case c == ')' && bare && comment > 0:
+			comment--
+			part = nil
+		case quoted || comment > 0:
+		case c == '<':
+			if it.bracketed {
+				return nil, false
+			}
+			inside, it.bracketed, part = true, true, nil
+		case c == '>':
+			if !inside {
+				return nil, false
+			}
+			inside, part = false, nil
+		case inside:
+		case c == ',' || c == ';':
+			items = append(items, it.mailbox())
+			it = new(listItem)
+			continue
+		case c == ':':
+			it = new(listItem)
+			continue
+		}
+		it.text.WriteByte(c)
+		if inside && part != nil {
+			part = &it.angle
+		}
+		if part != nil && comment == 0 {
+			part.WriteByte(c)
 		}
 	}
-	if l.quoted || l.escaped || l.comment > 0 || l.inAngle {
-		return nil, false
-	}
-	return l.items, l.flush()
-}
-
-func (l *listScanner) next(c byte) bool {
-	switch {
-	case l.escaped:
-		l.escaped = false
-	case c == '\\' && (l.quoted || l.comment > 0):
-		l.escaped = true
-	case c == '"' && l.comment == 0:
-		l.quoted = !l.quoted
-	case l.quoted:
-	case c == '(':
-		l.comment++
-		l.text.WriteByte(c)
-		return true
-	case c == ')' && l.comment > 0:
-		l.comment--
-		l.text.WriteByte(c)
-		return true
-	case l.comment > 0:
-	default:
-		if done, ok := l.special(c); done {
-			return ok
-		}
-	}
-	l.put(c)
-	return true
-}
-
-// special handles the octets that part and enclose addresses.
-func (l *listScanner) special(c byte) (done, ok bool) {
-	switch {
-	case c == '<':
-		ok = !l.inAngle && l.angles == 0
-		l.inAngle, l.angles = true, 1
-	case c == '>':
-		ok = l.inAngle
-		l.inAngle = false
-	case l.inAngle:
-		return false, true
-	case c == ',' || c == ';':
-		return true, l.flush()
-	case c == ':':
-		l.reset()
-		return true, true
-	default:
-		return false, true
-	}
-	l.text.WriteByte(c)
-	return true, ok
-}
-
-func (l *listScanner) put(c byte) {
-	l.text.WriteByte(c)
-	switch {
-	case l.comment > 0:
-	case l.inAngle:
-		l.angle.WriteByte(c)
-	default:
-		l.plain.WriteByte(c)
-	}
-}
-
-// flush ends an item. Without brackets the whole of it is the address.
-func (l *listScanner) flush() bool {
-	m := mailbox{text: strings.TrimSpace(l.text.String()), addr: strings.TrimSpace(l.plain.String())}
-	if l.angles > 0 {
-		m.addr = l.angle.String()
-	}
-	l.items = append(l.items, m)
-	l.reset()
-	return true
-}
-
-func (l *listScanner) reset() {
-	l.text.Reset()
-	l.plain.Reset()
-	l.angle.Reset()
-	l.angles = 0
+	return append(items, it.mailbox()), !quoted && !escaped && comment == 0 && !inside
 }
 
 // checkAddress makes the complaints of SES's parser about an addr-spec.

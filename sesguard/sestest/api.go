@@ -122,6 +122,10 @@ func badRequest(message string) *apiFailure {
 	return &apiFailure{status: 400, code: "BadRequestException", message: message}
 }
 
+func notJSON() *apiFailure {
+	return &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+}
+
 func (r *refusal) failure() *apiFailure {
 	status, code, message := r.api()
 	return &apiFailure{status: status, code: code, message: message}
@@ -129,7 +133,7 @@ func (r *refusal) failure() *apiFailure {
 
 func (s *Server) handle(h func(*apiCall) (any, *apiFailure)) http.HandlerFunc {
 	return s.aside(func(w http.ResponseWriter, r *http.Request) {
-		s.countRequest()
+		s.set(func() { s.requests++ })
 		c := &apiCall{srv: s, w: w, r: r, id: newUUID()}
 		result, failure := h(c)
 		if failure != nil {
@@ -158,12 +162,6 @@ func (s *Server) startRequest() bool {
 		s.wg.Add(1)
 	}
 	return !s.closed
-}
-
-func (s *Server) countRequest() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests++
 }
 
 // describe notes where a message came from.
@@ -296,7 +294,7 @@ func (c *apiCall) sendEmail() (any, *apiFailure) {
 	case f.preventsAcceptance():
 		return nil, c.prevent(f, m)
 	case problem != nil:
-		return nil, &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+		return nil, notJSON()
 	case r != nil:
 		return nil, r.failure()
 	}

@@ -259,28 +259,6 @@ func TestInlineTemplatesTakePlainVariablesOnly(t *testing.T) {
 	wantSays(t, err, "Template contains unsupported operations.")
 }
 
-func TestBulkDataIsMergedObjectByObject(t *testing.T) {
-	s := newServer(t)
-	s.Account.AddTemplate("hello", "{{a}} {{b}}", "{{list}}", "")
-	_, err := apiClient(s).SendBulkEmail(t.Context(), &sesv2.SendBulkEmailInput{
-		FromEmailAddress: aws.String(from),
-		DefaultContent: &types.BulkEmailContent{Template: &types.Template{TemplateName: aws.String("hello"),
-			TemplateData: aws.String(`{"a":{"x":1,"y":{"z":2}},"b":"old","list":[1,2]}`)}},
-		BulkEmailEntries: []types.BulkEmailEntry{{
-			Destination: &types.Destination{ToAddresses: []string{to}},
-			ReplacementEmailContent: &types.ReplacementEmailContent{ReplacementTemplate: &types.ReplacementTemplate{
-				ReplacementTemplateData: aws.String(`{"a":{"y":{"w":3}},"b":"new","list":[3]}`)}},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := wantAccepted(t, s, 1)[0]
-	if got, want := m.Subject()+" "+m.Text(), "map[x:1 y:map[w:3 z:2]] new [3]"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestAttachmentsAreEncodedAsTheRequestSays(t *testing.T) {
 	raw := []byte("a=b \xff\r\n" + strings.Repeat("x", 80))
 	tests := map[types.AttachmentContentTransferEncoding]struct{ field, wire string }{

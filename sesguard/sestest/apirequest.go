@@ -10,15 +10,20 @@ import (
 // Reference.
 
 type sendRequest struct {
+	commonRequest
+	Content               content
+	Destination           destination
+	EmailTags             []nameValue
+	ListManagementOptions *listOptions
+}
+
+// commonRequest holds what SendEmail and SendBulkEmail have in common.
+type commonRequest struct {
 	ConfigurationSetName                      string
-	Content                                   content
-	Destination                               destination
-	EmailTags                                 []nameValue
 	FeedbackForwardingEmailAddress            string
 	FeedbackForwardingEmailAddressIdentityArn string
 	FromEmailAddress                          string
 	FromEmailAddressIdentityArn               string
-	ListManagementOptions                     *listOptions
 	ReplyToAddresses                          []string
 	TenantName                                string
 }
@@ -26,7 +31,7 @@ type sendRequest struct {
 type content struct {
 	Raw      *struct{ Data []byte }
 	Simple   *simple
-	Template *template
+	Template *templated
 }
 
 type simple struct {
@@ -38,7 +43,7 @@ type simple struct {
 	Attachments []attachment
 }
 
-type template struct {
+type templated struct {
 	TemplateName, TemplateArn, TemplateData string
 	TemplateContent                         *struct{ Subject, Text, Html string }
 	Headers                                 []nameValue

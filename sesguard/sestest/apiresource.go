@@ -65,13 +65,12 @@ func notFound(format string, args ...any) *apiFailure {
 	return &apiFailure{status: 404, code: "NotFoundException", message: fmt.Sprintf(format, args...)}
 }
 
-// decode reads the request's JSON.
+// decode reads the request's JSON. Faults by script are for messages.
 func (c *apiCall) decode(into any) *apiFailure {
-	b, failure := c.readBody()
-	if failure == nil && json.Unmarshal(b, into) != nil {
-		failure = &apiFailure{status: 400, code: "SerializationException", message: "Unable to deserialize the request."}
+	if json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxRequest)).Decode(into) != nil {
+		return notJSON()
 	}
-	return failure
+	return nil
 }
 
 // unlimitedRate is reported for an account without a limit; SES has no such
@@ -204,7 +203,7 @@ func (c *apiCall) getDestinations() (any, *apiFailure) {
 	for _, d := range set.Destinations {
 		list = append(list, object{
 			"Name": cmp.Or(d.Name, "events"), "Enabled": !d.Disabled, "MatchingEventTypes": d.matching(),
-			"SnsDestination": object{"TopicArn": c.srv.Account.topic(d.TopicARN)},
+			"SnsDestination": object{"TopicArn": topicOr(d.TopicARN, c.srv.Region)},
 		})
 	}
 	return object{"EventDestinations": list}, nil
@@ -312,7 +311,7 @@ func (c *apiCall) createTemplate() (any, *apiFailure) {
 
 func (c *apiCall) getTemplate() (any, *apiFailure) {
 	name := c.r.PathValue("name")
-	t, r := c.srv.Account.find(&template{TemplateName: name})
+	t, r := c.srv.Account.find(&templated{TemplateName: name})
 	if r != nil {
 		return nil, r.failure()
 	}
@@ -331,7 +330,7 @@ func (c *apiCall) testRender() (any, *apiFailure) {
 	if failure := c.decode(&in); failure != nil {
 		return nil, failure
 	}
-	s, problem, r := c.srv.Account.render(&template{TemplateName: c.r.PathValue("name"), TemplateData: in.TemplateData})
+	s, problem, r := c.srv.Account.render(&templated{TemplateName: c.r.PathValue("name"), TemplateData: in.TemplateData})
 	if r == nil && problem != "" {
 		r = refused(seserrors.TemplateInvalid, problem)
 	}

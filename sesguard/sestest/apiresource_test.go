@@ -263,6 +263,21 @@ func TestControlCallsCanBeDeniedAndThrottled(t *testing.T) {
 	})
 }
 
+func TestFaultsAreForMessages(t *testing.T) {
+	s := newServer(t)
+	s.Script(sestest.Cut(sestest.Data))
+	if _, err := apiClient(s).PutSuppressedDestination(t.Context(), &sesv2.PutSuppressedDestinationInput{EmailAddress: aws.String(to), Reason: "BOUNCE"}); err != nil || s.FaultsLeft() != 1 {
+		t.Errorf("%v, %d faults left", err, s.FaultsLeft())
+	}
+	resp, err := s.HTTPClient().Post(s.URL+"/v2/email/templates", "application/json", strings.NewReader("{"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != 400 || resp.Header.Get("X-Amzn-Errortype") != "SerializationException" {
+		t.Errorf("no JSON draws %s %s", resp.Status, resp.Header.Get("X-Amzn-Errortype"))
+	}
+}
+
 // The lists that a client gets are never null.
 func TestEmptyListsAreLists(t *testing.T) {
 	s := newServer(t)

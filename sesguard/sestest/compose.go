@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,12 +66,10 @@ func checkCustom(h nameValue) *refusal {
 	return nil
 }
 
-// A part is a node of the MIME tree: a multipart with parts, or a leaf.
+// A part is a MIME entity.
 type part struct {
 	header  textproto.MIMEHeader
 	content []byte
-	kind    string // of a multipart
-	parts   []part
 }
 
 func (s *simple) part() (part, *refusal) {
@@ -104,7 +104,16 @@ func wrap(kind string, parts []part) part {
 	case 1:
 		return parts[0]
 	}
-	return part{kind: kind, parts: parts}
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, p := range parts {
+		c, _ := w.CreatePart(p.header) // a bytes.Buffer does not fail
+		c.Write(p.content)
+	}
+	w.Close()
+	return part{content: b.Bytes(), header: textproto.MIMEHeader{
+		"Content-Type": {fmt.Sprintf("multipart/%s; boundary=%q", kind, w.Boundary())},
+	}}
 }
 
 func textPart(contentType, text string) part {
@@ -172,33 +181,9 @@ func wrapBase64(data []byte) []byte {
 // writeTo writes the part's fields and content behind a header that is still
 // open.
 func (p part) writeTo(b *bytes.Buffer) {
-	var content bytes.Buffer
-	p.fill(&content)
-	for _, name := range []string{"Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-Id", "Content-Description"} {
-		if v := p.header.Get(name); v != "" {
-			fmt.Fprintf(b, "%s: %s\r\n", name, v)
-		}
+	for _, name := range slices.Sorted(maps.Keys(p.header)) {
+		fmt.Fprintf(b, "%s: %s\r\n", name, p.header.Get(name))
 	}
 	b.WriteString("\r\n")
-	b.Write(content.Bytes())
-}
-
-// fill writes the content and, for a multipart, sets its type.
-func (p *part) fill(b *bytes.Buffer) {
-	if p.kind == "" {
-		b.Write(p.content)
-		return
-	}
-	w := multipart.NewWriter(b)
-	p.header = textproto.MIMEHeader{"Content-Type": {fmt.Sprintf("multipart/%s; boundary=%q", p.kind, w.Boundary())}}
-	for _, child := range p.parts {
-		var content bytes.Buffer
-		child.fill(&content)
-		c, err := w.CreatePart(child.header)
-		if err != nil {
-			panic("sestest: compose: " + err.Error()) // a bytes.Buffer does not fail
-		}
-		c.Write(content.Bytes())
-	}
-	w.Close()
+	b.Write(p.content)
 }

@@ -101,8 +101,8 @@
 // The API serves SendEmail with simple, raw and template content,
 // SendBulkEmail, GetAccount, GetEmailIdentity, GetConfigurationSet,
 // GetConfigurationSetEventDestinations, the four calls of the suppression
-// list, and CreateEmailTemplate, GetEmailTemplate and TestRenderEmailTemplate,
-// over HTTPS, HTTP/1.1 and HTTP/2. Parameters win over X-SES header fields. Raw
+// list, and those that create, get and try email templates, over HTTPS,
+// HTTP/1.1 and HTTP/2. Parameters win over X-SES header fields. Raw
 // content without a destination takes its recipients from its header, and
 // loses its Bcc field. Everything else draws UnknownOperationException.
 //

@@ -232,11 +232,14 @@ func (e *Events) bounce(m Mail, id, typ, sub, diagnostic, reporter string, to []
 	return e.Publish("Bounce", m, b)
 }
 
-var enhancedCode = regexp.MustCompile(`\b[245]\.\d{1,3}\.\d{1,3}\b`)
+var enhancedCode = regexp.MustCompile(`(?:^|[\s-])([245]\.\d{1,3}\.\d{1,3})(?:\s|$)`)
 
 // recipients lists those of a bounce or a delay, with what a report says.
 func recipients(to []string, typ, diagnostic string) []object {
-	status := cmp.Or(enhancedCode.FindString(diagnostic), map[string]string{"Permanent": "5.1.1"}[typ], "4.0.0")
+	status := cmp.Or(map[string]string{"Permanent": "5.1.1"}[typ], "4.0.0")
+	if code := enhancedCode.FindStringSubmatch(diagnostic); code != nil {
+		status = code[1]
+	}
 	list := make([]object, len(to))
 	for i, address := range to {
 		list[i] = object{"emailAddress": address}
@@ -303,7 +306,7 @@ func (e *Events) Click(m Mail, link string) bool {
 }
 
 func opened() object {
-	return object{"timestamp": stamp(time.Now()), "ipAddress": "203.0.113.7", "userAgent": "sestest mail reader"}
+	return object{"timestamp": stamp(time.Now()), "ipAddress": "203.0.113.7", "userAgent": "sestest mail reader", "isBotEvent": "Unlikely"}
 }
 
 // those are the recipients given, or all.

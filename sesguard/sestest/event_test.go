@@ -134,6 +134,12 @@ func TestEventsByScript(t *testing.T) {
 		"soft bounce": {func(e *sestest.Events, m sestest.Mail) bool {
 			return e.Bounce(m, "Transient/MailboxFull", "smtp; 452 full", "a@example.org")
 		}, "Bounce Transient MailboxFull a@example.org 4.0.0 smtp; 452 full"},
+		"address no code": {func(e *sestest.Events, m sestest.Mail) bool {
+			return e.Bounce(m, "", "smtp; 550 5.1.2.3 is listed", "a@example.org")
+		}, "Bounce Permanent General a@example.org 5.1.1 smtp; 550 5.1.2.3 is listed"},
+		"folded reply": {func(e *sestest.Events, m sestest.Mail) bool {
+			return e.Bounce(m, "", "smtp; 550-5.7.1 no\n550 5.7.1 no", "a@example.org")
+		}, "Bounce Permanent General a@example.org 5.7.1 smtp; 550-5.7.1 no\n550 5.7.1 no"},
 		"no report": {func(e *sestest.Events, m sestest.Mail) bool {
 			return e.Bounce(m, "Undetermined/Undetermined", "", "a@example.org")
 		}, "Bounce Undetermined Undetermined a@example.org"},

@@ -42,7 +42,7 @@ func (t target) event(kind string, m Mail, details any) []byte {
 func (m Mail) asMail() object {
 	return object{
 		"timestamp": stamp(m.Time), "messageId": m.ID, "source": cmp.Or(m.source, m.From), "destination": m.To,
-		"sourceArn": identityARN(m.region, m.identity), "sendingAccountId": accountID,
+		"sourceArn": cmp.Or(m.FromARN, identityARN(m.region, m.identity)), "sendingAccountId": accountID,
 	}
 }
 

@@ -120,7 +120,8 @@ func (m Mail) File(name string) (f File, ok bool) {
 // Accepted returns what SES accepted so far and will deliver, in order of
 // acceptance. Half a message is never in it, and what is in it stays although
 // its sender never heard of it: that makes it the judge of what a client
-// reports. The result is a copy.
+// reports. An address on the suppression list stays in To; an event tells that
+// nothing was sent to it. The result is a copy.
 func (s *Server) Accepted() []Mail { return s.copyOf(&s.accepted) }
 
 // Unrendered returns the mails that SES accepted, with an id, and never sends,
@@ -128,30 +129,22 @@ func (s *Server) Accepted() []Mail { return s.copyOf(&s.accepted) }
 // in an event only. The result is a copy.
 func (s *Server) Unrendered() []Mail { return s.copyOf(&s.unrendered) }
 
-func (s *Server) copyOf(list *[]Mail) []Mail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]Mail, len(*list))
-	for i, m := range *list {
-		all[i] = m.clone()
-	}
+func (s *Server) copyOf(list *[]Mail) (all []Mail) {
+	s.set(func() {
+		for _, m := range *list {
+			all = append(all, m.clone())
+		}
+	})
 	return all
 }
 
 // AcceptedCount is len(Accepted()) without the copying.
-func (s *Server) AcceptedCount() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.accepted)
-}
+func (s *Server) AcceptedCount() int { return len(read(s, &s.accepted)) }
 
 // TakeAccepted returns what Accepted does and empties the mailbox in the same
 // step, so that a long run can look at every mail once and keep none: each is
 // in exactly one of the results.
-func (s *Server) TakeAccepted() []Mail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.accepted
-	s.accepted = nil
+func (s *Server) TakeAccepted() (all []Mail) {
+	s.set(func() { all, s.accepted = s.accepted, nil })
 	return all
 }

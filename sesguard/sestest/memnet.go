@@ -36,38 +36,39 @@ func newPipe() *pipe {
 
 // A deadline is guarded by its pipe's mutex.
 type deadline struct {
-	timer  *time.Timer
-	passed bool
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+func (d *deadline) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
 }
 
 func (p *pipe) setDeadline(d *deadline, t time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	d.timer, d.passed = nil, false
-	if wait := time.Until(t); t.IsZero() {
-		return
-	} else if wait <= 0 {
-		d.passed = true
-	} else {
-		p.startTimer(d, wait)
+	d.stop()
+	d.at = t
+	if wait := time.Until(t); !t.IsZero() && wait > 0 {
+		d.timer = time.AfterFunc(wait, func() { p.expire(d, t) })
 	}
 	p.cond.Broadcast()
 }
 
-func (p *pipe) startTimer(d *deadline, wait time.Duration) {
-	var timer *time.Timer
-	timer = time.AfterFunc(wait, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if d.timer == timer { // not stopped too late
-			d.passed = true
-			p.cond.Broadcast()
-		}
-	})
-	d.timer = timer
+// expire ends the wait for the deadline t, unless another was set. The timer
+// has the say, because a wall clock may be a little behind it.
+func (p *pipe) expire(d *deadline, t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d.at.Equal(t) {
+		d.at = time.Unix(0, 0)
+	}
+	p.cond.Broadcast()
 }
 
 func (p *pipe) read(b []byte) (int, error) {
@@ -77,7 +78,7 @@ func (p *pipe) read(b []byte) (int, error) {
 		switch {
 		case p.deaf:
 			return 0, net.ErrClosed
-		case p.rd.passed:
+		case p.rd.passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return 0, nil
@@ -103,7 +104,7 @@ func (p *pipe) write(b []byte) (n int, vanished bool, err error) {
 		switch {
 		case p.ended != nil:
 			return n, false, net.ErrClosed
-		case p.wr.passed:
+		case p.wr.passed():
 			return n, false, os.ErrDeadlineExceeded
 		case p.deaf && p.poked:
 			return n, false, os.NewSyscallError("write", syscall.EPIPE)
@@ -147,13 +148,6 @@ func (p *pipe) deafen() (lost bool) {
 	return lost
 }
 
-func (d *deadline) stop() {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
-}
-
 // A memConn is one end of an in-memory TCP connection.
 type memConn struct {
 	in, out     *pipe
@@ -161,7 +155,6 @@ type memConn struct {
 	mu          sync.Mutex
 	linger0     bool
 	closed      bool
-	onClose     func()
 }
 
 var errReset = os.NewSyscallError("read", syscall.ECONNRESET)
@@ -205,9 +198,6 @@ func (c *memConn) Close() error {
 		end = errReset
 	}
 	c.out.end(end)
-	if c.onClose != nil {
-		c.onClose()
-	}
 	return nil
 }
 

@@ -102,7 +102,7 @@ func (a *Account) targets(kind string, m Mail) (list []target) {
 	defer a.mu.Unlock()
 	for _, d := range a.sets[m.ConfigurationSet].Destinations {
 		if !d.Disabled && slices.Contains(d.matching(), kinds[kind].matching) {
-			list = append(list, target{topic: a.topic(d.TopicARN)})
+			list = append(list, target{topic: topicOr(d.TopicARN, a.region)})
 		}
 	}
 	id := a.identities[m.identity]

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
@@ -265,9 +264,7 @@ func (s *Server) TLSConfig() *tls.Config {
 // SSL_CERT_FILE in Go and OpenSSL, NODE_EXTRA_CA_CERTS in Node.js. It is made
 // anew in each process, for the names of SES's endpoints in the region,
 // localhost, 127.0.0.1 and ::1.
-func (s *Server) CertPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate(s.Region).Certificate[0]})
-}
+func (s *Server) CertPEM() []byte { return certPEM(certificate(s.Region)) }
 
 // HTTPClient returns a new client that reaches the API at URL and trusts it:
 // over HTTP/2 for a server on loopback, over HTTP/1.1 for one in memory, whose
@@ -309,33 +306,17 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 }
 
 // Connections counts the connections to the three SMTP addresses.
-func (s *Server) Connections() Connections {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.smtp
-}
+func (s *Server) Connections() Connections { return read(s, &s.smtp) }
 
 // APIConnections counts the connections to the API.
-func (s *Server) APIConnections() Connections {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.http
-}
+func (s *Server) APIConnections() Connections { return read(s, &s.http) }
 
 // Logins counts successful AUTH commands.
-func (s *Server) Logins() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.logins
-}
+func (s *Server) Logins() int { return read(s, &s.logins) }
 
 // APIRequests counts the HTTP requests whose head arrived, whatever became of
 // them.
-func (s *Server) APIRequests() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.requests
-}
+func (s *Server) APIRequests() int { return read(s, &s.requests) }
 
 // DefaultIdleLimit is how long SES waits for a client: about ten seconds
 // ("Using the Amazon SES SMTP interface to send email", Amazon SES Developer
@@ -347,46 +328,41 @@ const DefaultIdleLimit = 10 * time.Second
 // closes the connection. 0 sets DefaultIdleLimit; negative: it waits for ever.
 // It holds from the next wait on.
 func (s *Server) SetIdleLimit(d time.Duration) {
-	if d == 0 {
-		d = DefaultIdleLimit
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limits.idle = d
+	s.set(func() { s.limits.idle = cmp.Or(d, DefaultIdleLimit) })
 }
 
 // SetSessionLimit sets how many MAIL commands one SMTP connection may give;
 // the next draws 421 and the connection is closed. 0, the default: no limit.
 // SES has one that it does not document.
-func (s *Server) SetSessionLimit(messages int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limits.messages = messages
-}
+func (s *Server) SetSessionLimit(messages int) { s.set(func() { s.limits.messages = messages }) }
 
 // SetConnectionLimit sets how many SMTP connections may be open at the same
 // time; a further one is greeted with 421 and closed. 0, the default: no
 // limit.
-func (s *Server) SetConnectionLimit(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limits.conns = n
-}
+func (s *Server) SetConnectionLimit(n int) { s.set(func() { s.limits.conns = n }) }
 
 // SetExtensions sets EHLO lines that the server announces beside those of
 // SES, such as "PIPELINING" or "SIZE 10485760". Their first words are then
 // allowed as MAIL parameters. The server takes pipelined commands whether it
 // announces them or not.
 func (s *Server) SetExtensions(lines ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limits.extensions = slices.Clone(lines)
+	s.set(func() { s.limits.extensions = slices.Clone(lines) })
 }
 
-func (s *Server) currentLimits() limits {
+func (s *Server) currentLimits() limits { return read(s, &s.limits) }
+
+// read returns a field that the server's mutex guards.
+func read[T any](s *Server, field *T) T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.limits
+	return *field
+}
+
+// set changes fields that the server's mutex guards.
+func (s *Server) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
 }
 
 // track counts a connection and has Close close it. It reports the

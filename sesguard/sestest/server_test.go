@@ -72,6 +72,8 @@ func TestStartListensWhereItIsTold(t *testing.T) {
 
 func TestStartSaysWhichAddressItCannotHave(t *testing.T) {
 	taken := newServer(t)
+	free := sestest.NewServer()
+	free.Close()
 	tests := map[string]struct {
 		change func(s *sestest.Server)
 		want   string
@@ -87,9 +89,15 @@ func TestStartSaysWhichAddressItCannotHave(t *testing.T) {
 			s := sestest.NewUnstartedServer()
 			defer s.Close()
 			tt.change(s)
+			s.SMTPAddr = free.SMTPAddr
 			if err := s.Start(); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one about %s", err, tt.want)
 			}
+			l, err := net.Listen("tcp", free.SMTPAddr) // it does not keep what it could have
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -364,15 +365,9 @@ func (x *session) auth(arg string) error {
 	effect, err := x.answer(f, 235, "Authentication successful.")
 	if effect {
 		x.authed = true
-		x.srv.countLogin()
+		x.srv.set(func() { x.srv.logins++ })
 	}
 	return err
-}
-
-func (s *Server) countLogin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.logins++
 }
 
 // credentials reads what AUTH carries. A malformed exchange yields
@@ -504,17 +499,10 @@ func (x *session) judgeParams(params string) (code int, text string) {
 	return 250, "Ok"
 }
 
-func parseSize(s string) (n int, ok bool) {
-	if s == "" || len(s) > 20 {
-		return 0, false
-	}
-	for _, d := range []byte(s) {
-		if d < '0' || d > '9' {
-			return 0, false
-		}
-		n = min(n*10+int(d-'0'), MaxMessageSize*10)
-	}
-	return n, true
+// parseSize reads digits. What is beyond any int is too large, not malformed.
+func parseSize(s string) (n uint64, ok bool) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange) && len(s) <= 20
 }
 
 func (x *session) announced(keyword string) bool {

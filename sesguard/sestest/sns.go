@@ -7,17 +7,15 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
+	_ "crypto/sha1" // for SignatureVersion 1
+	_ "crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -30,7 +28,7 @@ type Subscription struct {
 	Topic string // ARN; "": Events.TopicARN
 
 	// Func gets the message as a queue would hold it. Others wait until it
-	// returns.
+	// returns, so it must not call Events.Wait or Server.Close.
 	Func func(message []byte)
 
 	// Queue names a queue of SQS, which is made if it is new. Clients of SQS
@@ -62,16 +60,19 @@ type subscriber struct {
 
 // TopicARN returns the ARN of the topic to which event destinations and
 // subscriptions refer that name none.
-func (e *Events) TopicARN() string { return e.srv.Account.topic("") }
+func (e *Events) TopicARN() string { return topicOr("", e.srv.Region) }
 
-func (a *Account) topic(arn string) string {
-	return cmp.Or(arn, "arn:aws:sns:"+cmp.Or(a.region, DefaultRegion)+":"+accountID+":sestest")
+func topicOr(arn, region string) string {
+	return cmp.Or(arn, "arn:aws:sns:"+cmp.Or(region, DefaultRegion)+":"+accountID+":sestest")
 }
 
-// Subscribe adds a subscription to a topic. Call it after Start if it names no
-// topic and the region is not the default.
+// Subscribe adds a subscription to a topic. It panics if the subscription says
+// nothing about where messages go.
 func (e *Events) Subscribe(sub Subscription) {
-	sub.Topic = e.srv.Account.topic(sub.Topic)
+	if sub.Func == nil && sub.Queue == "" && sub.Handler == nil && sub.URL == "" {
+		panic("sestest: a Subscription needs a Func, Queue, Handler or URL")
+	}
+	sub.Topic = topicOr(sub.Topic, e.srv.Region)
 	s := &subscriber{Subscription: sub, arn: sub.Topic + ":" + newUUID(), token: strings.ReplaceAll(newUUID()+newUUID(), "-", "")}
 	s.confirmed = sub.Confirmed || sub.Handler == nil && sub.URL == ""
 	e.mu.Lock()
@@ -205,16 +206,14 @@ var snsClient = &http.Client{
 func answer(h http.Handler, req *http.Request) int {
 	status := make(chan int, 1)
 	go func() {
-		w := &statusWriter{header: http.Header{}}
+		w, code := httptest.NewRecorder(), 0
 		defer func() {
-			if recover() != nil {
-				w.status = 0
-			}
-			status <- w.status
+			recover()
+			status <- code
 		}()
 		req.RequestURI, req.RemoteAddr = req.URL.RequestURI(), receiverIP+":443"
 		h.ServeHTTP(w, req)
-		w.WriteHeader(http.StatusOK)
+		code = w.Code
 	}()
 	select {
 	case code := <-status:
@@ -223,21 +222,6 @@ func answer(h http.Handler, req *http.Request) int {
 		return 0
 	}
 }
-
-// A statusWriter keeps the first status.
-type statusWriter struct {
-	header http.Header
-	status int
-}
-
-func (w *statusWriter) Header() http.Header { return w.header }
-
-func (w *statusWriter) Write(b []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return len(b), nil
-}
-
-func (w *statusWriter) WriteHeader(status int) { w.status = cmp.Or(w.status, status) }
 
 // sign fills in the signature and returns the envelope's JSON. Signed are the
 // fields of the type, in byte order of their names ("Verifying the signatures
@@ -255,18 +239,13 @@ func (n *notification) sign(useSHA256 bool) []byte {
 		fields = append(fields, "Token", n.Token)
 	}
 	fields = append(fields, "TopicArn", n.TopicARN, "Type", n.Type)
-	text := []byte(strings.Join(fields, "\n") + "\n")
-	var signature []byte
-	var err error
-	if useSHA256 {
-		n.SignatureVersion = "2"
-		sum := sha256.Sum256(text)
-		signature, err = rsa.SignPKCS1v15(rand.Reader, signer().key, crypto.SHA256, sum[:])
-	} else {
-		n.SignatureVersion = "1"
-		sum := sha1.Sum(text)
-		signature, err = rsa.SignPKCS1v15(rand.Reader, signer().key, crypto.SHA1, sum[:])
+	hash := crypto.SHA1
+	if n.SignatureVersion = "1"; useSHA256 {
+		hash, n.SignatureVersion = crypto.SHA256, "2"
 	}
+	h := hash.New()
+	io.WriteString(h, strings.Join(fields, "\n")+"\n")
+	signature, err := signer().PrivateKey.(*rsa.PrivateKey).Sign(rand.Reader, h.Sum(nil), hash)
 	if err != nil {
 		panic("sestest: sign a notification: " + err.Error())
 	}
@@ -282,27 +261,14 @@ func snsHost(region string) string { return "sns." + region + ".amazonaws.com" }
 
 const signingCertPath = "/SimpleNotificationService-5e57e57000000000000000000000c0de.pem"
 
-type snsSigner struct {
-	key *rsa.PrivateKey
-	pem []byte
-}
-
 // signer makes the key of all topics, once a process. Its certificate bears the
 // name that SNS's does, which is not the host's.
-var signer = sync.OnceValue(func() snsSigner {
+var signer = sync.OnceValue(func() tls.Certificate {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic("sestest: generate a key: " + err.Error())
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sns.amazonaws.com"}, DNSNames: []string{"sns.amazonaws.com"},
-		NotBefore: notBefore, NotAfter: notAfter, KeyUsage: x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic("sestest: create a certificate: " + err.Error())
-	}
-	return snsSigner{key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+	return selfSigned(key, "sns.amazonaws.com")
 })
 
 // serveCert answers for the SigningCertURL.
@@ -311,7 +277,7 @@ func (s *Server) serveCert(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	w.Write(signer().pem)
+	w.Write(certPEM(signer()))
 }
 
 // serveSNS answers for the SubscribeURL and the UnsubscribeURL.

@@ -219,6 +219,28 @@ func TestASlowSubscriberIsAskedAgain(t *testing.T) {
 	})
 }
 
+// A subscriber that confirms while it is asked, as handlers do, must not wait
+// for the fake that waits for it.
+func TestASubscriberMayConfirmWhileItIsAsked(t *testing.T) {
+	inMemory(t, func(t *testing.T, s *sestest.Server) {
+		eventful(s)
+		var got []string
+		s.Events.Subscribe(sestest.Subscription{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			var n map[string]string
+			json.NewDecoder(r.Body).Decode(&n)
+			got = append(got, n["Type"])
+			if n["SubscribeURL"] != "" {
+				get(t, s.HTTPClient(), n["SubscribeURL"])
+			}
+		})})
+		accept(t, s, to)
+		s.Events.Wait()
+		if want := []string{"SubscriptionConfirmation", "Notification"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 func TestRawDeliveryIsUnsigned(t *testing.T) {
 	inMemory(t, func(t *testing.T, s *sestest.Server) {
 		eventful(s)
@@ -280,6 +302,29 @@ func TestTopicsAreKeptApart(t *testing.T) {
 			t.Errorf("heard %q, want %q", got, want)
 		}
 	})
+}
+
+func TestASubscriptionNeedsAnEnd(t *testing.T) {
+	mustPanic(t, "needs a Func", func() { sestest.NewUnstartedServer().Events.Subscribe(sestest.Subscription{Raw: true}) })
+}
+
+// What is set up before the start holds after it.
+func TestTopicsAreInTheRegion(t *testing.T) {
+	s := sestest.NewUnstartedServer()
+	s.Region = "eu-west-1"
+	eventful(s)
+	h := new(subscriber)
+	s.Events.Subscribe(sestest.Subscription{Handler: h, Confirmed: true})
+	s.StartMemory()
+	defer s.Close()
+	accept(t, s, to)
+	s.Events.Wait()
+	if len(h.posts) != 1 || h.posts[0].body["TopicArn"] != "arn:aws:sns:eu-west-1:123456789012:sestest" || h.posts[0].body["TopicArn"] != s.Events.TopicARN() {
+		t.Fatalf("posts %v", h.posts)
+	}
+	if status, _ := get(t, s.HTTPClient(), h.posts[0].body["SigningCertURL"]); status != 200 || !strings.HasPrefix(h.posts[0].body["SigningCertURL"], "https://sns.eu-west-1.amazonaws.com/") {
+		t.Errorf("certificate at %s draws %d", h.posts[0].body["SigningCertURL"], status)
+	}
 }
 
 func TestTheCertificateIsAtItsPathOnly(t *testing.T) {

@@ -76,11 +76,11 @@ func (q *queue) receive(limit int, timeout time.Duration) (got []*queued, change
 
 // change deletes the message of the receipt, or hides it for so long. A receipt
 // that is no longer the message's changes nothing.
-func (q *queue) change(receipt string, hide time.Duration, remove bool) bool {
+func (q *queue) change(receipt string, hide time.Duration, remove bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, m := range q.messages {
-		if m.receipt != receipt {
+		if m.receipt == "" || m.receipt != receipt {
 			continue
 		}
 		if remove {
@@ -90,20 +90,29 @@ func (q *queue) change(receipt string, hide time.Duration, remove bool) bool {
 			close(q.changed)
 			q.changed = make(chan struct{})
 		}
-		return true
+		return
 	}
-	return false
 }
 
 // A queueRequest holds the members of all requests to SQS that are served.
 type queueRequest struct {
-	QueueName, QueueUrl, MessageBody, ReceiptHandle string
-	MaxNumberOfMessages, WaitTimeSeconds            int
-	VisibilityTimeout                               *int
-	Entries                                         []struct {
-		Id, ReceiptHandle string
-		VisibilityTimeout int
+	QueueName, QueueUrl, MessageBody     string
+	MaxNumberOfMessages, WaitTimeSeconds int
+	queueEntry
+	Entries []queueEntry
+}
+
+type queueEntry struct {
+	Id, ReceiptHandle string
+	VisibilityTimeout *int
+}
+
+// hide returns how long a message is to be unseen.
+func (x queueEntry) hide(byDefault time.Duration) time.Duration {
+	if x.VisibilityTimeout == nil {
+		return byDefault
 	}
+	return time.Duration(*x.VisibilityTimeout) * time.Second
 }
 
 // serveSQS speaks the JSON protocol of SQS: GetQueueUrl, SendMessage (which
@@ -132,20 +141,13 @@ func (s *Server) serveSQS(w http.ResponseWriter, r *http.Request) {
 		sqsAnswer(w, 200, object{"MessageId": q.put([]byte(in.MessageBody)), "MD5OfMessageBody": md5Hex(in.MessageBody)})
 	case "ReceiveMessage":
 		sqsAnswer(w, 200, object{"Messages": s.receive(r, q, &in)})
-	case "DeleteMessage", "ChangeMessageVisibility":
-		hide := 0
-		if in.VisibilityTimeout != nil {
-			hide = *in.VisibilityTimeout
-		}
-		q.change(in.ReceiptHandle, time.Duration(hide)*time.Second, action == "DeleteMessage")
-		sqsAnswer(w, 200, object{})
-	case "DeleteMessageBatch", "ChangeMessageVisibilityBatch":
+	case "DeleteMessage", "ChangeMessageVisibility", "DeleteMessageBatch", "ChangeMessageVisibilityBatch":
 		done := []object{}
-		for _, x := range in.Entries {
-			q.change(x.ReceiptHandle, time.Duration(x.VisibilityTimeout)*time.Second, action == "DeleteMessageBatch")
+		for _, x := range append(in.Entries, in.queueEntry) {
+			q.change(x.ReceiptHandle, x.hide(0), strings.HasPrefix(action, "Delete"))
 			done = append(done, object{"Id": x.Id})
 		}
-		sqsAnswer(w, 200, object{"Successful": done, "Failed": []object{}})
+		sqsAnswer(w, 200, object{"Successful": done[:len(in.Entries)], "Failed": []object{}})
 	default:
 		sqsAnswer(w, 400, object{"__type": "com.amazonaws.sqs#InvalidAction", "message": "The action " + action + " is not served."})
 	}
@@ -153,13 +155,10 @@ func (s *Server) serveSQS(w http.ResponseWriter, r *http.Request) {
 
 // receive waits for messages as long as the request says.
 func (s *Server) receive(r *http.Request, q *queue, in *queueRequest) []object {
-	hide := 30 * time.Second // the default of a queue
-	if in.VisibilityTimeout != nil {
-		hide = time.Duration(*in.VisibilityTimeout) * time.Second
-	}
+	const hidden = 30 * time.Second // the default of a queue
 	end := time.Now().Add(time.Duration(in.WaitTimeSeconds) * time.Second)
 	for {
-		got, changed, next := q.receive(min(max(in.MaxNumberOfMessages, 1), 10), hide)
+		got, changed, next := q.receive(min(max(in.MaxNumberOfMessages, 1), 10), in.hide(hidden))
 		wait := time.Until(end)
 		if len(got) > 0 || wait <= 0 {
 			list := []object{}

@@ -94,6 +94,15 @@ func TestAQueueHoldsMessagesUntilTheyAreDeleted(t *testing.T) {
 		if got := fmt.Sprint(out["Successful"]); got != "[map[Id:x]]" {
 			t.Errorf("deleted %s", got)
 		}
+		accept(t, s, to)
+		s.Events.Wait()
+		sqs(t, s, "DeleteMessageBatch", `{"QueueUrl":"events","Entries":[{"Id":"x","ReceiptHandle":"gone"}]}`, &out)
+		sqs(t, s, "DeleteMessage", `{"QueueUrl":"events"}`, &out)
+		if next := receive(t, s, ""); len(next) != 1 {
+			t.Errorf("received %v, want what no receipt was for", next)
+		} else {
+			sqs(t, s, "DeleteMessage", fmt.Sprintf(`{"QueueUrl":"events","ReceiptHandle":%q}`, next[0].ReceiptHandle), &out)
+		}
 		time.Sleep(time.Hour)
 		if rest := receive(t, s, ""); len(rest) != 0 {
 			t.Errorf("left over: %v", rest)

@@ -125,7 +125,7 @@ func addTag(tags map[string]string, name, value string) *refusal {
 		return refused(seserrors.InvalidTag, "Tag name cannot exceed 255 characters.")
 	case len(value) > maxTag:
 		return refused(seserrors.InvalidTag, "Tag value cannot exceed 255 characters.")
-	case strings.ContainsFunc(name, notTagName):
+	case strings.ContainsFunc(strings.TrimPrefix(name, "ses:feedback-id-"), notTagName): // SES's own, which senders may set
 		return refused(seserrors.InvalidTag, "Invalid tag name <"+name+">: only alphanumeric ASCII characters, '_', and '-' are allowed.")
 	case strings.ContainsFunc(value, notTagValue):
 		return refused(seserrors.InvalidTag, "Invalid tag value <"+value+">: only alphanumeric ASCII characters, '_',  '-' , '.', '@' are allowed.")
