@@ -40,6 +40,9 @@ var listEnds = []string{
 	" - <", "</", `"}`, `",`, `"]`, "'}", "',", ")]", " at com.", " at java", " stack trace", " the following identities",
 }
 
+// secretHints are in every text that holds secretWords.
+var secretHints = []string{"auth plain ", "auth login ", "authorization: basic ", "token", "secret", "passw"}
+
 // secretWords are the secrets that logs and refusals of a signature repeat: the
 // response to AUTH, where it looks encoded, and what follows the name of a key,
 // a token or a password with ":" or "=". The last group is the secret.

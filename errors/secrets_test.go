@@ -51,7 +51,4 @@ func TestWordsAreNotSecrets(t *testing.T) {
 			t.Errorf("got %q, want %q", got, text)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { redacted(longReply) }); n > 0 {
-		t.Errorf("%v allocations without a secret", n)
-	}
 }
