@@ -29,18 +29,12 @@ var arrows = map[string][]string{
 	"errors":           nil,
 	"sesguard/sestest": nil,
 	"retry":            {module + "/errors", "github.com/cenkalti/backoff/v4"},
-	"smtpclient": {
-		module + "/errors",
-		"github.com/jackc/puddle/v2/",
-		"golang.org/x/sync/semaphore", // puddle's
-	},
+	"smtpclient":       {module + "/errors"},
 	"sesguard": {
 		module + "/errors",
 		module + "/retry",
 		module + "/smtpclient/",
 		"github.com/cenkalti/backoff/v4",
-		"github.com/jackc/puddle/v2/",
-		"golang.org/x/sync/semaphore",
 		"github.com/aws/aws-sdk-go-v2/aws/",
 		"github.com/aws/aws-sdk-go-v2/internal/",
 		"github.com/aws/aws-sdk-go-v2/service/internal/",
