@@ -37,8 +37,8 @@ type Client struct {
 	dials     map[*dial]struct{}
 	queue     queue // who waits for a connection
 	admission admission
-	sweeping  bool // a sweep is planned
-	counts    counts
+	sweeping  bool  // a sweep is planned
+	counts    Stats // what is counted over the client's life
 }
 
 // New checks cfg and returns a client for it. It neither dials nor starts
@@ -127,7 +127,9 @@ func (c *Client) send(ctx context.Context, from string, to []string, msg io.Writ
 	if f != nil {
 		return conn.Reply{}, f.Err
 	}
-	c.count(&c.counts.messages)
+	c.mu.Lock()
+	c.counts.Messages++
+	c.mu.Unlock()
 	return reply, nil
 }
 

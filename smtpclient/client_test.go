@@ -74,8 +74,16 @@ func (c *Client) slots() int {
 	return c.held
 }
 
-// The limits of the package doc, written down once more.
+// The limits of the package doc and the defaults of Config, written down once
+// more.
 const (
+	defaultMaxConns           = 10
+	defaultMaxMessagesPerConn = 100
+	defaultMaxConnIdleTime    = 5 * time.Second
+	defaultDialTimeout        = 30 * time.Second
+	defaultCommandTimeout     = time.Minute
+	defaultDataTimeout        = 10 * time.Minute
+
 	firstAnswer  = 10 * time.Second
 	goodbye      = time.Second
 	afterClose   = 100 * time.Millisecond

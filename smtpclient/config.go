@@ -42,17 +42,6 @@ func (m TLSMode) String() string {
 	return "TLSMode(" + strconv.Itoa(int(m)) + ")"
 }
 
-const (
-	defaultPort               = 587              // "Connecting to an Amazon SES SMTP endpoint": STARTTLS on 25, 587, 2587
-	defaultMaxConns           = 10               // a guess: AWS publishes no limit of concurrent connections
-	defaultMaxMessagesPerConn = 100              // the first report of SES's own, undocumented limit came after 350
-	defaultMaxConnLifetime    = 5 * time.Minute  // AWS advises to reconnect when a connection has been active for some time
-	defaultMaxConnIdleTime    = 5 * time.Second  // SES closes after about 10 s of silence
-	defaultDialTimeout        = 30 * time.Second // whole set-up
-	defaultCommandTimeout     = time.Minute      // RFC 5321, section 4.5.3.2, has 2 to 5 minutes for servers that think; SES does not
-	defaultDataTimeout        = 10 * time.Minute // RFC 5321, section 4.5.3.2.6: data termination
-)
-
 // A Config says where the endpoint is, how to sign in, and what the pool may
 // do. One of Region and Addr is needed, everything else may be zero. New copies
 // it and never changes it.
@@ -101,16 +90,19 @@ type Config struct {
 	// does not look at it.
 	LocalName string
 
-	// MaxConns is the most connections that are open at one time. Default: 10.
+	// MaxConns is the most connections that are open at one time. Default: 10,
+	// a guess: AWS publishes no limit.
 	MaxConns int
 
 	// MaxMessagesPerConn replaces a connection after so many messages, refused
-	// ones included. Default: 100.
+	// ones included. Default: 100; the first report of SES's own, undocumented
+	// limit came after 350.
 	MaxMessagesPerConn int
 
 	// MaxConnLifetime replaces a connection after this time, give or take a
 	// random tenth, so that connections opened together do not close together.
-	// A message under way is never cut by it. Default: 5 minutes.
+	// A message under way is never cut by it. Default: 5 minutes; AWS advises to
+	// reconnect when a connection has been active for some time.
 	MaxConnLifetime time.Duration
 
 	// MaxConnIdleTime closes a connection that was not used for this time.
@@ -123,12 +115,13 @@ type Config struct {
 
 	// CommandTimeout bounds the answer to each command. On a connection that
 	// was used before, the first answer has at most 10 s, because a line that
-	// died silently shows in no other way. Default: 1 minute.
+	// died silently shows in no other way. Default: 1 minute; RFC 5321, section
+	// 4.5.3.2, has up to 5 for servers that think, and SES does not.
 	CommandTimeout time.Duration
 
 	// DataTimeout bounds the answer to the message itself. It is long, because
-	// giving up there leaves open whether the message was accepted. Default:
-	// 10 minutes.
+	// giving up there leaves open whether the message was accepted. Default: 10
+	// minutes (RFC 5321, section 4.5.3.2.6).
 	DataTimeout time.Duration
 
 	// DialContext replaces net.Dialer, for a proxy or a test. What wraps a
@@ -203,7 +196,7 @@ func (c *Config) setRegionAddr() *seserrors.Error {
 			": use the SES API there, or the SMTP endpoint of another region with that region's credentials")
 	}
 	if c.Port == 0 {
-		c.Port = defaultPort
+		c.Port = 587
 	}
 	if !slices.Contains([]int{25, 465, 587, 2465, 2587}, c.Port) {
 		return configError(seserrors.InvalidParameter, "Port", "SES listens on 25, 587 and 2587 (STARTTLS) and on 465 and 2465 (TLS wrapper)")
@@ -319,20 +312,22 @@ func temporary(username, password string) string {
 }
 
 func (c *Config) checkRest() *seserrors.Error {
-	c.LocalName = or(c.LocalName, "localhost")
+	if c.LocalName == "" {
+		c.LocalName = "localhost"
+	}
 	if !plainASCII(c.LocalName) {
 		return configError(seserrors.InvalidParameter, "LocalName", "want a host name or an address literal in ASCII")
 	}
 	if c.DialContext == nil {
 		c.DialContext = new(net.Dialer).DialContext
 	}
-	c.MaxConns = limit(c.MaxConns, defaultMaxConns, math.MaxInt32)
-	c.MaxMessagesPerConn = limit(c.MaxMessagesPerConn, defaultMaxMessagesPerConn, math.MaxInt)
-	c.MaxConnLifetime = limit(c.MaxConnLifetime, defaultMaxConnLifetime, 0)
-	c.MaxConnIdleTime = limit(c.MaxConnIdleTime, defaultMaxConnIdleTime, 0)
-	c.DialTimeout = limit(c.DialTimeout, defaultDialTimeout, 0)
-	c.CommandTimeout = limit(c.CommandTimeout, defaultCommandTimeout, 0)
-	c.DataTimeout = limit(c.DataTimeout, defaultDataTimeout, 0)
+	c.MaxConns = limit(c.MaxConns, 10, math.MaxInt32)
+	c.MaxMessagesPerConn = limit(c.MaxMessagesPerConn, 100, math.MaxInt)
+	c.MaxConnLifetime = limit(c.MaxConnLifetime, 5*time.Minute, 0)
+	c.MaxConnIdleTime = limit(c.MaxConnIdleTime, 5*time.Second, 0)
+	c.DialTimeout = limit(c.DialTimeout, 30*time.Second, 0)
+	c.CommandTimeout = limit(c.CommandTimeout, time.Minute, 0)
+	c.DataTimeout = limit(c.DataTimeout, 10*time.Minute, 0)
 	return nil
 }
 
@@ -354,13 +349,6 @@ func (c *Config) line() conn.Config {
 		Addr: c.Addr, TLS: mode, TLSConfig: c.TLSConfig, LocalName: c.LocalName, Dial: c.DialContext,
 		CommandTimeout: c.CommandTimeout, DataTimeout: c.DataTimeout,
 	}
-}
-
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
 }
 
 // plainASCII reports whether s is printable ASCII without space.

@@ -44,7 +44,7 @@ func (c *Client) start(d *dial) {
 func (c *Client) redial(ctx context.Context, m **member) (err *seserrors.Error) {
 	w := newWaiter()
 	c.mu.Lock()
-	c.counts.redials++
+	c.counts.Redials++
 	c.start(&dial{waiter: w, stale: *m})
 	c.mu.Unlock()
 	*m = nil
@@ -81,25 +81,21 @@ func (c *Client) deliver(d *dial, a answer) {
 	c.forget(d)
 	w := d.waiter
 	switch {
-	case a.m != nil && w != nil:
-		w.give(a)
-	case a.m != nil:
+	case w == nil && a.m != nil:
 		c.keep(a.m)
+	case w == nil:
+	case d.again && d.stale == nil && !c.ended:
+		w.dial = nil
+		c.queue.pushFront(w)
 	default:
-		if w != nil && d.again && d.stale == nil && !c.ended {
-			w.dial = nil
-			c.queue.pushFront(w)
-		} else if w != nil {
-			if d.again && c.ended {
-				a.err = conn.Closed(opWait)
-			}
-			w.give(a)
-		}
-		if d.m != nil { // the logger panicked
-			c.dismiss(d.m, conn.ClosedFailed)
-		} else {
-			c.free()
-		}
+		w.give(a)
+	}
+	switch {
+	case a.m != nil: // has the slot
+	case d.m != nil: // the logger panicked
+		c.dismiss(d.m, conn.ClosedFailed)
+	default:
+		c.free()
 	}
 }
 
@@ -108,7 +104,7 @@ func (c *Client) forget(d *dial) {
 	delete(c.dials, d)
 	if d.begun && d.m == nil {
 		d.begun = false
-		c.counts.dialErrors++
+		c.counts.DialErrors++
 	}
 }
 
@@ -141,7 +137,7 @@ func (c *Client) admit(d *dial, l conn.Login) (err *seserrors.Error) {
 	defer c.mu.Unlock()
 	if d.ticket, err = c.admission.admit(l, time.Now()); err == nil {
 		d.begun = true
-		c.counts.dials++
+		c.counts.Dials++
 	}
 	return err
 }
@@ -157,7 +153,9 @@ func (c *Client) failed(d *dial, l conn.Login, err *seserrors.Error) *seserrors.
 	case err.Reason == seserrors.NameNotFound && c.cfg.Region != "":
 		err = unknownRegion(c.cfg.Region, err)
 	}
-	d.again = c.admission.refused(d.ticket, l, err, len(c.open), len(c.dials), time.Now())
+	if d.again = c.admission.refused(d.ticket, l, err, len(c.open), len(c.dials), time.Now()); d.again && c.ended {
+		return conn.Closed(err.Op)
+	}
 	return err
 }
 

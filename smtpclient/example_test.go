@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -43,6 +45,37 @@ func ExampleClient_Send() {
 	}
 	fmt.Println(reply.Code, reply.MessageID == ses.Accepted()[0].ID)
 	// Output: 250 true
+}
+
+// A spooled mail is a file that Send opens when it has a connection for it.
+type spooled string
+
+func (s spooled) Open(context.Context) (io.ReadCloser, error) { return os.Open(string(s)) }
+
+// WriteTo makes it an io.WriterTo. Send calls Open.
+func (s spooled) WriteTo(w io.Writer) (int64, error) {
+	f, err := os.Open(string(s))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return io.Copy(w, f)
+}
+
+// Mails that wait for a connection hold no files.
+func ExampleClient_Send_open() {
+	ses := sestest.NewServer()
+	defer ses.Close()
+	c, err := smtpclient.New(config(ses))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+
+	_, err = c.Send(context.Background(), "news@example.com", []string{"ann@example.net"}, spooled("no-such.eml"))
+	fmt.Println(errors.Is(err, seserrors.ContentUnreadable), errors.Is(err, os.ErrNotExist), len(ses.Accepted()))
+	// Output: true true 0
 }
 
 // What to do with an error: its class says whether a later try can help, and

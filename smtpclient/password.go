@@ -6,7 +6,7 @@ import (
 	"encoding/base64"
 )
 
-// Password derives the SMTP password that Amazon SES expects from the secret
+// DerivePassword derives the SMTP password that Amazon SES expects from the secret
 // access key of an IAM user ("Obtaining Amazon SES SMTP credentials", section
 // on converting an existing secret access key). The user name is the access
 // key id, unchanged.

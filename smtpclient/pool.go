@@ -148,9 +148,9 @@ func (c *Client) close(m *member, why conn.Closing, slot bool) {
 	reason, answered := m.Close(why)
 	c.mu.Lock()
 	delete(c.open, m)
-	c.counts.closed[reason]++
+	*c.counts.Closed.of(reason)++
 	if !answered {
-		c.counts.quitErrors++
+		c.counts.QuitErrors++
 	}
 	if reason.Orderly() {
 		c.admission.goodbye = time.Now()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -302,6 +303,46 @@ func TestAWaiterWhoseContextEndsLeavesTheQueue(t *testing.T) {
 		}
 		close(hold)
 		want(t, <-done, seserrors.Unknown, "", false)
+	})
+}
+
+// Who gives up in between is not missed, and who comes late does not push in,
+// although a connection is free for a moment between two senders.
+func TestSendersGetTheirConnectionsInTheOrderInWhichTheyCame(t *testing.T) {
+	bubble(t, func(cfg *Config) { cfg.MaxConns = 2 }, func(t *testing.T, s *script, c *Client) {
+		s.reply = func(p *peer, stage, _ string) string {
+			if stage == "DOT" {
+				time.Sleep(time.Second)
+			}
+			return ""
+		}
+		var wg sync.WaitGroup
+		for n := range 40 {
+			ctx, cancel := t.Context(), context.CancelFunc(func() {})
+			if n%5 == 4 {
+				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+			}
+			wg.Go(func() {
+				defer cancel()
+				time.Sleep(time.Duration(n) * 100 * time.Millisecond)
+				c.Send(ctx, sender, []string{someone}, bytes.NewReader([]byte(parcel(n))))
+			})
+		}
+		wg.Wait()
+		var order []int
+		for _, m := range s.mailbox() {
+			var n int
+			fmt.Sscanf(m, "Subject: %d", &n)
+			order = append(order, n)
+		}
+		for i := 2; i < len(order); i++ { // two are under way at one time
+			if order[i] < order[i-2] {
+				t.Fatalf("order %v", order)
+			}
+		}
+		if len(order) != 32 {
+			t.Errorf("%d mails: %v", len(order), order)
+		}
 	})
 }
 

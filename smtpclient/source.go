@@ -30,29 +30,21 @@ func (c *Client) content(ctx context.Context, msg io.WriterTo) (io.WriterTo, *se
 	}
 	reading, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
-	end := func() { stop(); cancel(nil) }
-	opened := false
-	defer func() {
-		if !opened {
-			end()
-		}
-	}()
 	r, err := o.Open(reading)
-	if err == nil && r == nil {
-		err = errors.New("Open returned neither a reader nor an error")
+	if err == nil && r != nil {
+		return &opening{r, func() { stop(); cancel(nil) }}, nil
 	}
+	stop()
+	cancel(nil)
 	switch {
-	case ctx.Err() != nil && err != nil:
+	case ctx.Err() != nil:
 		return nil, seserrors.FromContext(ctx, opOpen)
-	case c.life.Err() != nil && err != nil:
+	case c.life.Err() != nil:
 		return nil, conn.Closed(opOpen)
-	case err != nil:
-		e := invalid(opOpen, seserrors.ContentUnreadable, "message cannot be opened")
-		e.Err = err
-		return nil, e
 	}
-	opened = true
-	return &opening{r, end}, nil
+	e := invalid(opOpen, seserrors.ContentUnreadable, "message cannot be opened")
+	e.Err = err
+	return nil, e
 }
 
 const opOpen = "smtp message"

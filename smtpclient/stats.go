@@ -39,16 +39,13 @@ func (c Closings) Total() int64 {
 	return c.Messages + c.Lifetime + c.Idle + c.Server + c.Stale + c.Reset + c.Failed + c.Cut + c.Shutdown
 }
 
-// counts is what Stats counts over the client's life. Its lock guards it.
-type counts struct {
-	dials, dialErrors, messages, redials, quitErrors int64
-	closed                                           [conn.Closings]int64
-}
-
-func (c *Client) count(n *int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	*n++
+// of returns the count for a reason.
+func (c *Closings) of(why conn.Closing) *int64 {
+	return [conn.Closings]*int64{
+		conn.ClosedMessages: &c.Messages, conn.ClosedLifetime: &c.Lifetime, conn.ClosedIdle: &c.Idle,
+		conn.ClosedServer: &c.Server, conn.ClosedStale: &c.Stale, conn.ClosedReset: &c.Reset,
+		conn.ClosedFailed: &c.Failed, conn.ClosedCut: &c.Cut, conn.ClosedShutdown: &c.Shutdown,
+	}[why]
 }
 
 // Stats returns what the client holds and has done. It does not wait for
@@ -56,15 +53,8 @@ func (c *Client) count(n *int64) {
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.counts
-	return Stats{
-		MaxConns: c.cfg.MaxConns, Ceiling: c.admission.ceiling(),
-		Open: len(c.open), Idle: len(c.idle), InUse: len(c.open) - len(c.idle), Waiting: c.queue.len,
-		Dials: n.dials, DialErrors: n.dialErrors, Messages: n.messages, Redials: n.redials, QuitErrors: n.quitErrors,
-		Closed: Closings{
-			Messages: n.closed[conn.ClosedMessages], Lifetime: n.closed[conn.ClosedLifetime], Idle: n.closed[conn.ClosedIdle],
-			Server: n.closed[conn.ClosedServer], Stale: n.closed[conn.ClosedStale], Reset: n.closed[conn.ClosedReset],
-			Failed: n.closed[conn.ClosedFailed], Cut: n.closed[conn.ClosedCut], Shutdown: n.closed[conn.ClosedShutdown],
-		},
-	}
+	st := c.counts
+	st.MaxConns, st.Ceiling = c.cfg.MaxConns, c.admission.ceiling()
+	st.Open, st.Idle, st.InUse, st.Waiting = len(c.open), len(c.idle), len(c.open)-len(c.idle), c.queue.len
+	return st
 }

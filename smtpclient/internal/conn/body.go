@@ -72,26 +72,6 @@ func (b *body) fill(msg io.WriterTo) error {
 func (b *body) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.write(p)
-}
-
-// WriteString spares a strings.Reader a copy of the whole.
-func (b *body) WriteString(p string) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var part [1 << 10]byte
-	done := 0
-	for done < len(p) {
-		n, err := b.write(part[:copy(part[:], p[done:])])
-		done += n
-		if err != nil {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
-func (b *body) write(p []byte) (int, error) {
 	if b.sealed {
 		return 0, errSealed
 	}
@@ -177,17 +157,7 @@ func (b *body) put(p []byte) {
 	if len(b.conn.buf)+len(p) > chunk {
 		b.flush(len(b.conn.buf))
 	}
-	b.conn.buf = append(b.conn.grown(len(p)), p...)
-}
-
-// grown is buf with room for n octets more. It is never over a chunk.
-func (c *Conn) grown(n int) []byte {
-	if need := len(c.buf) + n; need > cap(c.buf) {
-		bigger := make([]byte, len(c.buf), min(max(2*need, 4<<10), chunk))
-		copy(bigger, c.buf)
-		c.buf = bigger
-	}
-	return c.buf
+	b.conn.buf = append(b.conn.buf, p...)
 }
 
 // flush writes the first n octets of the buffer. Each write has the time of a
@@ -211,7 +181,7 @@ func (b *body) end() {
 	if n := len(b.conn.buf) - lastWrite; n > 0 {
 		b.flush(n)
 	}
-	b.conn.buf = append(b.conn.grown(3), ".\r\n"...)
+	b.conn.buf = append(b.conn.buf, ".\r\n"...)
 }
 
 func (b *body) refuse(reason seserrors.Reason, message string) {
