@@ -11,34 +11,19 @@ import (
 // taken for a boundary.
 func sevenBit(s string) bool {
 	start := 0
-	if fragile(s) {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		i += printable(s[i:min(len(s), start+lineAim)])
-		if i == len(s) {
-			break
-		}
-		switch c := s[i]; {
-		case c == '\n' || c == '\r':
-			if start = i + 1; i > 0 && isBlank(s[i-1]) || fragile(s[start:]) {
+	for i := 0; i <= len(s); i++ {
+		switch {
+		case i == len(s) || s[i] == '\r' || s[i] == '\n':
+			line := s[start:i]
+			if len(line) > lineAim || fragile(s[start:]) || line != "" && isBlank(line[len(line)-1]) {
 				return false
 			}
-		case c != '\t' || i-start >= lineAim:
+			start = i + 1
+		case (s[i] < ' ' || s[i] > '~') && s[i] != '\t':
 			return false
 		}
 	}
-	return (s == "" || !isBlank(s[len(s)-1])) && !strings.Contains(s, "=_")
-}
-
-// printable returns how many octets at the beginning of s are printable ASCII.
-func printable(s string) int {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return i
-		}
-	}
-	return len(s)
+	return !strings.Contains(s, "=_")
 }
 
 // fragile reports a line that may not arrive as it is: a dot alone, or one that
@@ -74,68 +59,44 @@ func breakLen[T string | []byte](s T, i int) int {
 	return 1
 }
 
-// qpSafe are the characters that quoted-printable leaves alone (RFC 2045
-// §6.7), but at the end of a line.
-var qpSafe = func() (t [256]bool) {
-	for c := ' '; c <= '~'; c++ {
-		t[c] = c != '='
-	}
-	t['\t'] = true
-	return t
-}()
-
-// appendQP appends s in quoted-printable.
+// appendQP appends s in quoted-printable (RFC 2045 §6.7).
 func appendQP(dst []byte, s string) []byte {
 	const most = lineAim - 1 // a soft break needs one
-	col := 0
-	for i := 0; i < len(s); {
-		if s[i] == '\r' || s[i] == '\n' {
+	for i, col := 0, 0; i < len(s); {
+		c := s[i]
+		if c == '\r' || c == '\n' {
 			dst = append(dst, '\r', '\n')
 			i += breakLen(s, i)
 			col = 0
 			continue
 		}
-		if col == 0 && fragile(s[i:]) {
-			dst = append(dst, '=', hexDigits[s[i]>>4], hexDigits[s[i]&15])
-			col = 3
-			i++
+		end := i // of the word
+		for end < len(s) && end-i < most-col && ' ' < s[end] && s[end] <= '~' && s[end] != '=' {
+			end++
+		}
+		if end > i && (col > 0 || !fragile(s[i:])) {
+			dst = append(dst, s[i:end]...)
+			col += end - i
+			i = end
 			continue
 		}
-		j := safeRun(s, i, most-col)
-		dst = append(dst, s[i:j]...)
-		col += j - i
-		if i = j; i == len(s) || s[i] == '\r' || s[i] == '\n' {
-			continue
-		}
-		if col+3 > most || col == most {
+		endOfLine := i+1 == len(s) || s[i+1] == '\r' || s[i+1] == '\n'
+		plain := isBlank(c) && !endOfLine
+		switch {
+		case col == most || !plain && col+3 > most:
 			dst = append(dst, "=\r\n"...)
 			col = 0
 			continue
-		}
-		if !qpSafe[s[i]] || isBlank(s[i]) {
-			dst = append(dst, '=', hexDigits[s[i]>>4], hexDigits[s[i]&15])
+		case plain:
+			dst = append(dst, c)
+			col++
+		default:
+			dst = append(dst, '=', hexDigits[c>>4], hexDigits[c&15])
 			col += 3
-			i++
 		}
+		i++
 	}
 	return dst
-}
-
-// safeRun returns the end of the run of at most n characters from s[i] that
-// need no encoding.
-func safeRun(s string, i, n int) int {
-	end := min(len(s), i+n)
-	j := i + printable(s[i:end])
-	if k := strings.IndexByte(s[i:j], '='); k >= 0 {
-		return i + k
-	}
-	for j < end && qpSafe[s[j]] { // tabs
-		j++
-	}
-	if j > i && isBlank(s[j-1]) && (j == len(s) || s[j] == '\r' || s[j] == '\n') {
-		j-- // a blank at the end of a line is encoded
-	}
-	return j
 }
 
 // Sizes of the encoding of files: lines of 76 characters, each after its CRLF.

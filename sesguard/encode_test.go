@@ -230,26 +230,6 @@ func TestALargeFileIsNotHeld(t *testing.T) {
 	}
 }
 
-func TestPrintableKnowsEachOctetInEachPlace(t *testing.T) {
-	for c := range 256 {
-		for at := range 20 {
-			p := []byte("The quick brown fox ~")
-			p[at] = byte(c)
-			want := len(p)
-			if c < ' ' || c > '~' {
-				want = at
-			}
-			if got := printable(string(p)); got != want {
-				t.Errorf("%q: %d, want %d", p, got, want)
-			}
-			p[at] = 0xff // what carries
-			if got := printable(string(p)); got != at {
-				t.Errorf("%q: %d, want %d", p, got, at)
-			}
-		}
-	}
-}
-
 func TestOnlyShortCleanLinesAreSentAsTheyAre(t *testing.T) {
 	full := strings.Repeat("a", lineAim)
 	for s, want := range map[string]bool{
