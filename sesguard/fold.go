@@ -159,12 +159,7 @@ func isPhrase(s string) bool {
 }
 
 // quote returns s as a quoted-string.
-func quote(s string) string {
-	if !strings.ContainsAny(s, `"\`) {
-		return `"` + s + `"`
-	}
-	return `"` + quoter.Replace(s) + `"`
-}
+func quote(s string) string { return `"` + quoter.Replace(s) + `"` }
 
 var quoter = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
