@@ -200,20 +200,6 @@ func tenMB() *Message {
 	return m
 }
 
-func TestComposingAllocatesLittle(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { sink2KB(t) }); n > 5 {
-		t.Errorf("%v allocations, want 5: the mail, its id, recipients and octets, and its reader", n)
-	}
-}
-
-func sink2KB(t *testing.T) {
-	if _, err := composed.WriteTo(io.Discard); err != nil {
-		t.Fatal(err)
-	}
-}
-
-var composed = twoKB()
-
 func TestALargeFileIsNotHeld(t *testing.T) {
 	m := tenMB()
 	const runs = 2
