@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
 )
 
 // Limits of an address. The sum is 254 because a path in MAIL or RCPT has at
@@ -135,9 +136,9 @@ func (a Address) String() string {
 	if a.Name == "" || addr == "" {
 		return addr
 	}
-	f := folder{max: math.MaxInt}
-	f.mailbox(strings.ToValidUTF8(a.Name, "\uFFFD"), addr)
-	return string(f.buf)
+	f := mimetext.Folder{Max: math.MaxInt}
+	f.Mailbox(strings.ToValidUTF8(a.Name, "\uFFFD"), addr)
+	return string(f.Buf)
 }
 
 // An AddressError says why a text is not an address that SES takes.

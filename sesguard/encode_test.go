@@ -140,19 +140,6 @@ func tenMB() *Message {
 	return m
 }
 
-func TestOnlyShortCleanLinesAreSentAsTheyAre(t *testing.T) {
-	full := strings.Repeat("a", lineAim)
-	for s, want := range map[string]bool{
-		"": true, full: true, full + "\n" + full + "\r\n": true, full + "\r": true, "\t" + full[1:]: true,
-		full + "b": false, full + "b\n": false, "x\n" + full + "b\n": false, full + "\t": false, full[1:] + "\t": false, full + "\tb": false,
-		full[1:] + "é": false, "a\x00": false, "a\x7f": false, "a \nb": false, "a\t\r\nb": false, "--=_b": false, "a=b": true,
-	} {
-		if got := sevenBit(s); got != want {
-			t.Errorf("%q: %v", s, got)
-		}
-	}
-}
-
 func BenchmarkCompose(b *testing.B) {
 	for name, m := range map[string]*Message{"2KB": twoKB(), "10MB": tenMB()} {
 		b.Run(name, func(b *testing.B) {

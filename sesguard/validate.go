@@ -18,6 +18,7 @@ const (
 	maxRecipients = 50       // AWS, "Service quotas in Amazon SES"
 	maxMessage    = 40 << 20 // the same page: 40 MB, after encoding
 	maxParts      = 500      // the same page: MIME parts in a message
+	lineMax       = 998      // RFC 5322 §2.1.1, without the CRLF
 
 	tooLong = "it is longer than 40 MB after encoding: send links to large files"
 )
@@ -331,4 +332,23 @@ func isPrintable(s string) bool {
 		}
 	}
 	return true
+}
+
+// brief returns s cut short and without control characters, fit for an error.
+func brief(s string) string {
+	const most = 60
+	cut := len(s) > most
+	if cut {
+		s = strings.ToValidUTF8(s[:most], "")
+	}
+	s = strings.Map(func(r rune) rune {
+		if isControl(r) || isBidiControl(r) || r == utf8.RuneError {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+	if cut {
+		s += "…"
+	}
+	return s
 }

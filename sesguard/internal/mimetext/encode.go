@@ -1,21 +1,21 @@
-package sesguard
+package mimetext
 
 import (
 	"encoding/base64"
 	"strings"
 )
 
-// sevenBit reports whether s may be sent as it is: ASCII text in lines of at
+// SevenBit reports whether s may be sent as it is: ASCII text in lines of at
 // most 76 characters, without spaces at their ends, which relays drop, without
 // lines that mailboxes and relays change (RFC 2049 §3), and without what could be
 // taken for a boundary.
-func sevenBit(s string) bool {
+func SevenBit(s string) bool {
 	start := 0
 	for i := 0; i <= len(s); i++ {
 		switch {
 		case i == len(s) || s[i] == '\r' || s[i] == '\n':
 			line := s[start:i]
-			if len(line) > lineAim || fragile(s[start:]) || line != "" && isBlank(line[len(line)-1]) {
+			if len(line) > LineAim || fragile(s[start:]) || line != "" && isBlank(line[len(line)-1]) {
 				return false
 			}
 			start = i + 1
@@ -37,8 +37,8 @@ func fragile(line string) bool {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// appendLines appends s with CRLF for each CRLF, CR and LF.
-func appendLines[T string | []byte](dst []byte, s T) []byte {
+// AppendLines appends s with CRLF for each CRLF, CR and LF.
+func AppendLines[T string | []byte](dst []byte, s T) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {
 		if s[i] != '\r' && s[i] != '\n' {
@@ -59,9 +59,9 @@ func breakLen[T string | []byte](s T, i int) int {
 	return 1
 }
 
-// appendQP appends s in quoted-printable (RFC 2045 §6.7).
-func appendQP(dst []byte, s string) []byte {
-	const most = lineAim - 1 // a soft break needs one
+// AppendQP appends s in quoted-printable (RFC 2045 §6.7).
+func AppendQP(dst []byte, s string) []byte {
+	const most = LineAim - 1 // a soft break needs one
 	for i, col := 0, 0; i < len(s); {
 		c := s[i]
 		if c == '\r' || c == '\n' {
@@ -99,28 +99,25 @@ func appendQP(dst []byte, s string) []byte {
 	return dst
 }
 
-// Sizes of the encoding of files: lines of 76 characters, each after its CRLF.
-// A chunk of 16 KB is as fast as one of 64 KB: smtpclient gathers what it writes
-// anyway, so a large one would only be a second buffer of that kind.
+// Sizes of the encoding of files: Base64In octets are a line of LineAim
+// characters, Base64Out with its CRLF.
 const (
-	lineIn   = 57
-	lineOut  = lineAim + 2
-	chunk    = 208 // lines encoded at once
-	chunkIn  = chunk * lineIn
-	chunkOut = chunk * lineOut
+	Base64In  = 57
+	Base64Out = LineAim + 2
 )
 
-// encodedLen returns the length of n octets in base64 lines.
-func encodedLen(n int) int64 {
-	lines := (n + lineIn - 1) / lineIn
+// Base64Len returns the length of n octets in base64 lines.
+func Base64Len(n int) int64 {
+	lines := (n + Base64In - 1) / Base64In
 	return int64((n+2)/3*4) + 2*int64(lines)
 }
 
-// encodeLines writes p, at most chunkIn octets, into dst and returns it.
-func encodeLines(dst, p []byte) []byte {
+// Base64Lines writes p into dst, each line after its CRLF, and returns what it
+// wrote. dst has room for it.
+func Base64Lines(dst, p []byte) []byte {
 	n := 0
 	for len(p) > 0 {
-		line := p[:min(lineIn, len(p))]
+		line := p[:min(Base64In, len(p))]
 		dst[n], dst[n+1] = '\r', '\n'
 		n += 2
 		base64.StdEncoding.Encode(dst[n:], line)
