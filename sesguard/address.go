@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
 )
 
 // Limits of an address. The sum is 254 because a path in MAIL or RCPT has at
@@ -135,9 +136,9 @@ func (a Address) String() string {
 	if a.Name == "" || addr == "" {
 		return addr
 	}
-	f := folder{max: math.MaxInt}
-	f.mailbox(strings.ToValidUTF8(a.Name, "\uFFFD"), addr)
-	return string(f.buf)
+	f := mimetext.Folder{Max: math.MaxInt}
+	f.Mailbox(strings.ToValidUTF8(a.Name, "\uFFFD"), addr)
+	return string(f.Buf)
 }
 
 // An AddressError says why a text is not an address that SES takes.
@@ -162,17 +163,18 @@ func (e *AddressError) Unwrap() error {
 	return e.slug
 }
 
-// A flaw is what an AddressError says, before the text is known.
-type flaw struct {
-	at   int
-	text string
-	slug seserrors.Reason
+func illegal(at int, text string) *AddressError {
+	return &AddressError{Offset: at, Reason: text, slug: seserrors.IllegalAddress}
 }
 
-func illegal(at int, text string) *flaw { return &flaw{at, text, seserrors.IllegalAddress} }
+func nonASCII(at int, text string) *AddressError {
+	return &AddressError{Offset: at, Reason: text, slug: seserrors.NonASCIIAddress}
+}
 
-func (f *flaw) in(s string) *AddressError {
-	return &AddressError{Input: brief(s), Reason: f.text, Offset: f.at, slug: f.slug}
+// in returns e with the text that it is about.
+func (e *AddressError) in(s string) *AddressError {
+	e.Input = brief(s)
+	return e
 }
 
 // An addressParser reads addresses. It remembers the domains that it has put into ASCII,
@@ -210,7 +212,7 @@ func (a Address) bareIn(s string) string {
 }
 
 // read reads every form, and finds the flaw.
-func (p *addressParser) read(s string) (Address, *flaw) {
+func (p *addressParser) read(s string) (Address, *AddressError) {
 	if f := checkText(s); f != nil {
 		return Address{}, f
 	}
@@ -235,7 +237,7 @@ func (p *addressParser) read(s string) (Address, *flaw) {
 }
 
 // checkText refuses what has no place in any part of an address.
-func checkText(s string) *flaw {
+func checkText(s string) *AddressError {
 	if s == "" {
 		return illegal(0, "it is empty")
 	}
@@ -269,7 +271,7 @@ func isBidiControl(r rune) bool {
 }
 
 // spec reads local@domain. Offsets count from at.
-func (p *addressParser) spec(s string, at int) (Address, *flaw) {
+func (p *addressParser) spec(s string, at int) (Address, *AddressError) {
 	local, n, f := readLocal(s, at)
 	if f != nil {
 		return Address{}, f
@@ -282,7 +284,7 @@ func (p *addressParser) spec(s string, at int) (Address, *flaw) {
 }
 
 // readLocal returns the local part and the index of the @ behind it.
-func readLocal(s string, at int) (string, int, *flaw) {
+func readLocal(s string, at int) (string, int, *AddressError) {
 	local, n := s, 0
 	if strings.HasPrefix(s, `"`) {
 		end := strings.IndexByte(s[1:], '"') + 1
@@ -306,20 +308,20 @@ func readLocal(s string, at int) (string, int, *flaw) {
 	case len(local) > maxLocal:
 		return "", 0, illegal(at, "the part before the @ is longer than 64 octets")
 	case trickyLocal(local):
-		return "", 0, &flaw{at, "Punycode or an encoded-word stands before the @, where SES allows neither", seserrors.NonASCIIAddress}
+		return "", 0, nonASCII(at, "Punycode or an encoded-word stands before the @, where SES allows neither")
 	}
 	return local, n, nil
 }
 
 // localFlaw says why the local part ends at s[n], which is not its @.
-func localFlaw(s string, n, at int) *flaw {
+func localFlaw(s string, n, at int) *AddressError {
 	if n == len(s) {
 		return illegal(at+n, "there is no @ in it")
 	}
 	what := "a character stands before the @ that is not allowed there"
 	switch c := s[n]; {
 	case c >= utf8.RuneSelf:
-		return &flaw{at + n, "the part before the @ is not ASCII, which SES does not take", seserrors.NonASCIIAddress}
+		return nonASCII(at+n, "the part before the @ is not ASCII, which SES does not take")
 	case c == '.':
 		what = `a dot stands at an end of the local part, or beside another dot: if the address is right, put quotes around that part, as in "a..b"@example.com`
 	case c == ' ':
@@ -351,7 +353,7 @@ func trickyLocal(s string) bool {
 
 // plainPhrase is readPhrase for a name that reads as it stands, which is cut out
 // of s. For any other it returns less than 0.
-func plainPhrase(s string) (string, int, *flaw) {
+func plainPhrase(s string) (string, int, *AddressError) {
 	n := strings.IndexByte(s, '<')
 	for i := range max(n, 0) {
 		switch c := s[i]; {
@@ -369,7 +371,7 @@ func plainPhrase(s string) (string, int, *flaw) {
 
 // readPhrase reads the display name before '<' and returns it, decoded, with
 // the index of the '<'.
-func readPhrase(s string) (string, int, *flaw) {
+func readPhrase(s string) (string, int, *AddressError) {
 	var name strings.Builder
 	encoded := false // the word before this one was an encoded-word
 	for i := 0; i < len(s); {
@@ -395,7 +397,7 @@ func readPhrase(s string) (string, int, *flaw) {
 
 // checkName looks at the decoded name: an encoded-word may have hidden
 // anything.
-func checkName(name string) *flaw {
+func checkName(name string) *AddressError {
 	if !utf8.ValidString(name) {
 		return illegal(0, "the name is not valid UTF-8")
 	}
@@ -407,7 +409,7 @@ func checkName(name string) *flaw {
 
 // readWord reads one word of a display name, and says whether it was an
 // encoded-word.
-func readWord(s string, at int) (word string, n int, encoded bool, f *flaw) {
+func readWord(s string, at int) (word string, n int, encoded bool, f *AddressError) {
 	if s[0] == '"' {
 		word, n, f = readQuoted(s, at)
 		return word, n, false, f
@@ -452,7 +454,7 @@ func encodedWord(s string) int {
 }
 
 // readQuoted reads a quoted-string.
-func readQuoted(s string, at int) (string, int, *flaw) {
+func readQuoted(s string, at int) (string, int, *AddressError) {
 	var text []byte
 	for i := 1; i < len(s); i++ {
 		switch s[i] {

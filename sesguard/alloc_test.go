@@ -26,6 +26,20 @@ func TestComposingAndSendingAllocatesLittle(t *testing.T) {
 	}
 }
 
+func TestComposingAllocatesLittle(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { sink2KB(t) }); n > 5 {
+		t.Errorf("%v allocations, want 5: the mail, its id, recipients and octets, and its reader", n)
+	}
+}
+
+func sink2KB(t *testing.T) {
+	if _, err := composed.WriteTo(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var composed = twoKB()
+
 // allocatedBytes is what f allocates in all, when the pools are empty.
 func allocatedBytes(f func()) uint64 {
 	runtime.GC()

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
 )
 
 // compose writes m, which was checked, into b. A zero Date becomes now.
@@ -18,11 +20,11 @@ func compose(m *Message, h heading, p plan, b *Mail, now time.Time) {
 		date = now
 	}
 	c := composer{m: m, b: b, alternatives: p.alternatives, attachments: p.attachments}
-	c.max = lineAim
-	c.buf = make([]byte, 0, estimate(m, h))
+	c.Max = mimetext.LineAim
+	c.Buf = make([]byte, 0, estimate(m, h))
 	c.header(m, h, p.fields, date)
 	c.parts()
-	b.fixed = c.buf
+	b.fixed = c.Buf
 }
 
 // estimate guesses the room for the fixed part of m.
@@ -35,23 +37,26 @@ func estimate(m *Message, h heading) int {
 	return 900 + body + body/8 + 48*addrs + len(m.Subject) + 96*len(m.Headers) + 400*len(m.Attachments)
 }
 
+// A folder writes whole header fields.
+type folder struct{ mimetext.Folder }
+
 // header writes the header fields of m that do not depend on its parts.
 func (f *folder) header(m *Message, h heading, fields []field, date time.Time) {
 	f.addresses("From", h.from)
 	f.addresses("To", h.to)
 	if len(h.to) == 0 {
-		f.buf = append(f.buf, "To: undisclosed-recipients:;\r\n"...)
+		f.Buf = append(f.Buf, "To: undisclosed-recipients:;\r\n"...)
 	}
 	f.addresses("Cc", h.cc)
 	f.addresses("Reply-To", h.replyTo)
 	if m.Subject != "" {
-		f.field("Subject")
-		f.text(m.Subject)
-		f.end()
+		f.Field("Subject")
+		f.Text(m.Subject)
+		f.End()
 	}
-	f.buf = append(f.buf, "Date: "...)
-	f.buf = date.AppendFormat(f.buf, "Mon, 02 Jan 2006 15:04:05 -0700")
-	f.buf = append(f.buf, "\r\nMIME-Version: 1.0\r\n"...)
+	f.Buf = append(f.Buf, "Date: "...)
+	f.Buf = date.AppendFormat(f.Buf, "Mon, 02 Jan 2006 15:04:05 -0700")
+	f.Buf = append(f.Buf, "\r\nMIME-Version: 1.0\r\n"...)
 	for _, c := range fields {
 		f.custom(c)
 	}
@@ -60,35 +65,45 @@ func (f *folder) header(m *Message, h heading, fields []field, date time.Time) {
 // addresses writes a header of addresses; an empty list writes none.
 func (f *folder) addresses(name string, list []mailbox) {
 	if len(list) > 0 {
-		f.field(name)
+		f.Field(name)
 		f.mailboxes(list)
-		f.end()
+		f.End()
+	}
+}
+
+// mailboxes writes a list of addresses.
+func (f *folder) mailboxes(list []mailbox) {
+	for i, m := range list {
+		if i > 0 {
+			f.Comma()
+		}
+		f.Mailbox(m.name, m.addr)
 	}
 }
 
 func (f *folder) custom(c field) {
-	f.field(c.name)
+	f.Field(c.name)
 	switch {
 	case c.syntax == oneMailbox || c.syntax == mailboxes:
 		f.mailboxes(c.list)
 	case c.syntax == listID:
 		if c.list[0].name != "" {
-			f.phrase(c.list[0].name)
+			f.Phrase(c.list[0].name)
 		}
-		f.angle(c.list[0].addr)
+		f.Angle(c.list[0].addr)
 	case c.syntax == phrases:
 		for i, p := range c.list {
 			if i > 0 {
-				f.comma()
+				f.Comma()
 			}
-			f.phrase(p.name)
+			f.Phrase(p.name)
 		}
 	case isPrintable(c.value):
-		f.words(c.value)
+		f.Words(c.value)
 	default:
-		f.encoded(c.value)
+		f.Encoded(c.value)
 	}
-	f.end()
+	f.End()
 }
 
 // A composer writes the parts of a message.
@@ -115,8 +130,8 @@ func (c *composer) parts() {
 	}
 	if files == 0 {
 		c.readable()
-		if !bytes.HasSuffix(c.buf, []byte("\r\n")) {
-			c.end() // SMTP would add it, so that the last line ends
+		if !bytes.HasSuffix(c.Buf, []byte("\r\n")) {
+			c.End() // SMTP would add it, so that the last line ends
 		}
 		return
 	}
@@ -240,7 +255,7 @@ func (c *composer) next(level int) {
 	}
 	c.add("\r\n--")
 	c.boundary(level)
-	c.end()
+	c.End()
 }
 
 func (c *composer) finish(level int) {
@@ -253,33 +268,33 @@ func (c *composer) finish(level int) {
 }
 
 func (c *composer) boundary(level int) {
-	c.buf = append(append(c.buf, c.stem[:]...), byte('0'+level))
+	c.Buf = append(append(c.Buf, c.stem[:]...), byte('0'+level))
 }
 
 func (c *composer) add(list ...string) {
 	for _, s := range list {
-		c.buf = append(c.buf, s...)
+		c.Buf = append(c.Buf, s...)
 	}
 }
 
 // seed derives the stem of the boundaries from the header and the beginning of
 // each content. They hold "=_", which neither quoted-printable nor base64 can
-// produce and for which text makes sevenBit say no: so no part can hold a
+// produce and for which text makes SevenBit say no: so no part can hold a
 // boundary, and the hash only makes those of different messages differ. What is
 // hashed stands in the buffer for a moment, to spare an allocation.
 func (c *composer) seed() (stem [26]byte) {
-	n := len(c.buf)
-	c.buf = appendSample(c.buf, c.m.Text)
-	c.buf = appendSample(c.buf, c.m.HTML)
+	n := len(c.Buf)
+	c.Buf = appendSample(c.Buf, c.m.Text)
+	c.Buf = appendSample(c.Buf, c.m.HTML)
 	for _, a := range c.m.Alternatives {
-		c.buf = appendSample(c.buf, a.Content)
+		c.Buf = appendSample(c.Buf, a.Content)
 	}
 	for _, a := range c.m.Attachments {
 		c.add(a.Name, "\x00", a.ContentID, "\x00")
-		c.buf = appendSample(c.buf, a.Content)
+		c.Buf = appendSample(c.Buf, a.Content)
 	}
-	sum := sha256.Sum256(c.buf)
-	c.buf = c.buf[:n]
+	sum := sha256.Sum256(c.Buf)
+	c.Buf = c.Buf[:n]
 	copy(stem[:], "=_")
 	hex.Encode(stem[2:], sum[:12])
 	return stem
@@ -294,16 +309,16 @@ func appendSample[T string | []byte](dst []byte, s T) []byte {
 // textPart writes a part of text, in 7bit if that is safe, otherwise in
 // quoted-printable.
 func (c *composer) textPart(media, s string) {
-	c.field("Content-Type")
-	c.words(media)
+	c.Field("Content-Type")
+	c.Words(media)
 	c.add("\r\nContent-Transfer-Encoding: ")
-	if sevenBit(s) {
+	if mimetext.SevenBit(s) {
 		c.add("7bit\r\n\r\n")
-		c.buf = appendLines(c.buf, s)
+		c.Buf = mimetext.AppendLines(c.Buf, s)
 		return
 	}
 	c.add("quoted-printable\r\n\r\n")
-	c.buf = appendQP(c.buf, s)
+	c.Buf = mimetext.AppendQP(c.Buf, s)
 }
 
 // attachment writes the header of a file, and notes the file. The plain form of
@@ -311,41 +326,35 @@ func (c *composer) textPart(media, s string) {
 // alone: some that know it prefer a plain form that stands beside the other.
 func (c *composer) attachment(i int) {
 	a := &c.m.Attachments[i]
-	c.field("Content-Type")
-	c.words(c.attachments[i])
+	c.Field("Content-Type")
+	c.Words(c.attachments[i])
 	if a.Name != "" {
-		c.parameter(`name="` + fallback(a.Name) + `"`)
+		c.Param(`name="` + fallback(a.Name) + `"`)
 	}
-	c.end()
+	c.End()
 	c.add("Content-Transfer-Encoding: base64\r\n")
-	c.field("Content-Disposition")
+	c.Field("Content-Disposition")
 	kind := "attachment" // also for a text that the HTML refers to: readers make an inline text part of the body
 	if c.inline(i) && !strings.HasPrefix(c.attachments[i], "text/") {
 		kind = "inline"
 	}
-	c.word(kind)
+	c.Word(kind)
 	if isPlainName(a.Name) {
-		c.parameter(`filename="` + a.Name + `"`)
+		c.Param(`filename="` + a.Name + `"`)
 	} else if a.Name != "" {
-		c.parameter(strings.TrimPrefix(mime.FormatMediaType("x", map[string]string{"filename": a.Name}), "x; "))
+		c.Param(strings.TrimPrefix(mime.FormatMediaType("x", map[string]string{"filename": a.Name}), "x; "))
 	}
-	c.end()
+	c.End()
 	if a.ContentID != "" {
 		c.add("Content-ID: <", c.contentID(a.ContentID), ">\r\n")
 	}
-	c.b.files = append(c.b.files, file{len(c.buf), a.Name, a.Content, a.Open})
-}
-
-func (c *composer) parameter(s string) {
-	c.add(";")
-	c.col++
-	c.word(s)
+	c.b.files = append(c.b.files, file{len(c.Buf), a.Name, a.Content, a.Open})
 }
 
 // sesLines returns the header lines by which SMTP tells SES what the API has
 // parameters for.
 func (m *Mail) sesLines() []byte {
-	f := folder{max: 900}
+	f := folder{mimetext.Folder{Max: 900}}
 	f.line("X-SES-CONFIGURATION-SET", m.configurationSet)
 	f.line("X-SES-SOURCE-ARN", m.fromARN)
 	f.line("X-SES-FROM-ARN", m.fromARN)
@@ -359,14 +368,14 @@ func (m *Mail) sesLines() []byte {
 	} else if m.list != nil {
 		f.line("X-SES-LIST-MANAGEMENT-OPTIONS", m.list.ContactList)
 	}
-	return f.buf
+	return f.Buf
 }
 
 func (f *folder) line(name, value string) {
 	if value != "" {
-		f.field(name)
-		f.word(value)
-		f.end()
+		f.Field(name)
+		f.Word(value)
+		f.End()
 	}
 }
 
@@ -374,12 +383,12 @@ func (f *folder) tags(tags []Tag) {
 	if len(tags) == 0 {
 		return
 	}
-	f.field("X-SES-MESSAGE-TAGS")
+	f.Field("X-SES-MESSAGE-TAGS")
 	for i, t := range tags {
 		if i > 0 {
-			f.comma()
+			f.Comma()
 		}
-		f.word(t.Name + "=" + t.Value)
+		f.Word(t.Name + "=" + t.Value)
 	}
-	f.end()
+	f.End()
 }

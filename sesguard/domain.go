@@ -91,7 +91,7 @@ func validDomain(s string) bool {
 
 // checkDomain finds the flaw of an ASCII domain, and says whether a label of
 // it is in Punycode.
-func checkDomain(s string, at int) (f *flaw, ace bool) {
+func checkDomain(s string, at int) (f *AddressError, ace bool) {
 	if s == "" {
 		return illegal(at, "the domain is missing"), false
 	}
@@ -122,7 +122,7 @@ func checkDomain(s string, at int) (f *flaw, ace bool) {
 	return nil, ace || hasACEPrefix(s[start:])
 }
 
-func checkLabel(s string, at int) *flaw {
+func checkLabel(s string, at int) *AddressError {
 	switch {
 	case s == "":
 		return illegal(at, "a dot stands at an end of the domain, or beside another dot")
@@ -137,7 +137,7 @@ func checkLabel(s string, at int) *flaw {
 }
 
 // domainFlaw says why s[i] has no place in a domain.
-func domainFlaw(s string, i, at int) *flaw {
+func domainFlaw(s string, i, at int) *AddressError {
 	what := "a character stands in the domain that is not allowed there"
 	switch s[i] {
 	case '@':
@@ -159,7 +159,7 @@ func domainFlaw(s string, i, at int) *flaw {
 }
 
 // domain checks s and returns it in ASCII.
-func (p *addressParser) domain(s string, at int) (string, *flaw) {
+func (p *addressParser) domain(s string, at int) (string, *AddressError) {
 	i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 	if i < 0 {
 		f, ace := checkDomain(s, at)
@@ -182,7 +182,7 @@ func (p *addressParser) domain(s string, at int) (string, *flaw) {
 }
 
 // punycode returns s, which is not plain ASCII, in ASCII.
-func punycode(s string, at int) (string, *flaw) {
+func punycode(s string, at int) (string, *AddressError) {
 	if len(s) > 4*maxDomain {
 		return "", illegal(at, "the domain is longer than 253 octets")
 	}
@@ -209,7 +209,7 @@ func punycode(s string, at int) (string, *flaw) {
 
 // checkULabel checks the hyphens of what a label in Punycode stands for, of which
 // idna takes more than the standard does.
-func checkULabel(label string, at int) *flaw {
+func checkULabel(label string, at int) *AddressError {
 	if !hasACEPrefix(label) || strings.Count(label[4:], "-") < 2 { // one only parts its ASCII from the rest
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -88,65 +87,6 @@ func TestAStreamedFileIsCutAt40MB(t *testing.T) {
 	}
 }
 
-// lines is n octets of text.
-func lines(n int) string {
-	s := strings.Repeat(strings.Repeat("x", 62)+"\r\n", n/64)
-	return s + strings.Repeat("y", max(n%64-2, 0)) + "\r\n"[:min(n%64, 2)]
-}
-
-// What is counted is the message as it is written, with the X-SES-* lines,
-// which stand in it over SMTP.
-func TestTheLimitIsExactly40MB(t *testing.T) {
-	file := make([]byte, 100_000)
-	for name, change := range map[string]func(m *Message, text string){
-		"text": func(m *Message, text string) { m.Text = text },
-		"held file": func(m *Message, text string) {
-			m.Text, m.Attachments = text, []Attachment{{Name: "a", Content: file}}
-		},
-		"streamed file": func(m *Message, text string) {
-			m.Text, m.Attachments = text, []Attachment{{Name: "a", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(file)), nil }}}
-		},
-		"raw": func(m *Message, text string) {
-			m.Subject, m.Text, m.Raw = "", "", strings.NewReader("From: a@b.c\r\n\r\n"+text)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			size := func(text string) (smtp, api int64, err error) {
-				m := plain()
-				m.ConfigurationSet = "set"
-				change(m, text)
-				b, err := Build(m)
-				if err != nil {
-					return 0, 0, err
-				}
-				o, err := b.open(t.Context(), b.sesLines())
-				if err != nil {
-					return 0, 0, err
-				}
-				defer o.Close()
-				smtp, err = o.WriteTo(io.Discard)
-				api, apiErr := b.WriteTo(io.Discard)
-				if (err == nil) != (apiErr == nil) {
-					t.Errorf("SMTP: %v; API: %v", err, apiErr)
-				}
-				return smtp, api, err
-			}
-			small, _, err := size(lines(64))
-			if err != nil {
-				t.Fatal(err)
-			}
-			most := maxMessage - int(small) + 64
-			if smtp, api, err := size(lines(most)); smtp != 40<<20 || api >= smtp || err != nil {
-				t.Errorf("a message of 40 MB: %d and %d octets, %v", smtp, api, err)
-			}
-			_, _, err = size(lines(most + 1))
-			if e, ok := errors.AsType[*seserrors.Error](err); !ok || e.Class != seserrors.Invalid || e.Reason != seserrors.MessageTooLong {
-				t.Errorf("one octet more: %v", err)
-			}
-		})
-	}
-}
-
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
@@ -198,69 +138,6 @@ func tenMB() *Message {
 	m := twoKB()
 	m.Attachments = []Attachment{{Name: "report.pdf", Content: make([]byte, 10<<20)}}
 	return m
-}
-
-func TestComposingAllocatesLittle(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { sink2KB(t) }); n > 5 {
-		t.Errorf("%v allocations, want 5: the mail, its id, recipients and octets, and its reader", n)
-	}
-}
-
-func sink2KB(t *testing.T) {
-	if _, err := composed.WriteTo(io.Discard); err != nil {
-		t.Fatal(err)
-	}
-}
-
-var composed = twoKB()
-
-func TestALargeFileIsNotHeld(t *testing.T) {
-	m := tenMB()
-	const runs = 2
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
-		if _, err := m.WriteTo(io.Discard); err != nil {
-			t.Fatal(err)
-		}
-	}
-	runtime.ReadMemStats(&after)
-	if got := (after.TotalAlloc - before.TotalAlloc) / runs; got > 32<<10 {
-		t.Errorf("%d octets allocated for a file of 10 MB, want 32 KB at most", got)
-	}
-}
-
-func TestPrintableKnowsEachOctetInEachPlace(t *testing.T) {
-	for c := range 256 {
-		for at := range 20 {
-			p := []byte("The quick brown fox ~")
-			p[at] = byte(c)
-			want := len(p)
-			if c < ' ' || c > '~' {
-				want = at
-			}
-			if got := printable(string(p)); got != want {
-				t.Errorf("%q: %d, want %d", p, got, want)
-			}
-			p[at] = 0xff // what carries
-			if got := printable(string(p)); got != at {
-				t.Errorf("%q: %d, want %d", p, got, at)
-			}
-		}
-	}
-}
-
-func TestOnlyShortCleanLinesAreSentAsTheyAre(t *testing.T) {
-	full := strings.Repeat("a", lineAim)
-	for s, want := range map[string]bool{
-		"": true, full: true, full + "\n" + full + "\r\n": true, full + "\r": true, "\t" + full[1:]: true,
-		full + "b": false, full + "b\n": false, "x\n" + full + "b\n": false, full + "\t": false, full[1:] + "\t": false, full + "\tb": false,
-		full[1:] + "é": false, "a\x00": false, "a\x7f": false, "a \nb": false, "a\t\r\nb": false, "--=_b": false, "a=b": true,
-	} {
-		if got := sevenBit(s); got != want {
-			t.Errorf("%q: %v", s, got)
-		}
-	}
 }
 
 func BenchmarkCompose(b *testing.B) {

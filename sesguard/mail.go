@@ -8,6 +8,7 @@ import (
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
 )
 
 // A Mail is a [Message] that was checked and encoded: its envelope, what SES is
@@ -167,7 +168,7 @@ func (f file) streamed() bool { return f.open != nil }
 func (m *Mail) length() int64 {
 	n := int64(len(m.fixed))
 	for _, f := range m.files {
-		n += encodedLen(len(f.content))
+		n += mimetext.Base64Len(len(f.content))
 	}
 	return n
 }

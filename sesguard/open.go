@@ -6,6 +6,16 @@ import (
 	"io"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
+)
+
+// A file is encoded in chunks of whole lines. One of 16 KB is as fast as one of 64
+// KB: smtpclient gathers what it writes anyway, so a large one would only be a
+// second buffer of that kind.
+const (
+	chunkLines = 208
+	chunkIn    = chunkLines * mimetext.Base64In
+	chunkOut   = chunkLines * mimetext.Base64Out
 )
 
 // A reader reads a Mail piece by piece. What it hands out is either the Mail's
@@ -136,7 +146,7 @@ func (r *reader) chunk() (p []byte, last bool, err error) {
 		r.out = make([]byte, chunkOut)
 	}
 	n := min(chunkIn, len(r.held))
-	p = encodeLines(r.out, r.held[:n])
+	p = mimetext.Base64Lines(r.out, r.held[:n])
 	r.held = r.held[n:]
 	return p, len(r.held) == 0, nil
 }
@@ -233,7 +243,7 @@ func (f *feed) run(got chan<- outcome) error {
 			} else if err != nil {
 				return unreadable(file.name, err)
 			}
-			got <- outcome{chunk: encodeLines(out, in[:n]), last: end}
+			got <- outcome{chunk: mimetext.Base64Lines(out, in[:n]), last: end}
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
 )
 
 // raw reads m.Raw once, checks it and sets it in b. The error is about reading.
@@ -112,7 +113,7 @@ func (s *rawSink) Write(p []byte) (int, error) {
 func (v *validator) rawMessage(p []byte, m *Message, b *Mail) []byte {
 	crlf, longest := lineEnds(p)
 	if !crlf {
-		p = appendLines(make([]byte, 0, len(p)+len(p)/16+64), p)
+		p = mimetext.AppendLines(make([]byte, 0, len(p)+len(p)/16+64), p)
 		_, longest = lineEnds(p)
 	}
 	if !bytes.HasSuffix(p, []byte("\r\n")) {

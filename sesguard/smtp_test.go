@@ -129,7 +129,6 @@ func TestAFileThatFailsOverSMTPSaysWhy(t *testing.T) {
 	}{
 		{"Open", func() (io.ReadCloser, error) { return nil, boom }, seserrors.ContentUnreadable, boom},
 		{"Read", func() (io.ReadCloser, error) { return io.NopCloser(failing{boom}), nil }, seserrors.ContentUnreadable, boom},
-		{"over 40 MB", func() (io.ReadCloser, error) { return io.NopCloser(zeros{}), nil }, seserrors.MessageTooLong, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package sesguard
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ const (
 	maxRecipients = 50       // AWS, "Service quotas in Amazon SES"
 	maxMessage    = 40 << 20 // the same page: 40 MB, after encoding
 	maxParts      = 500      // the same page: MIME parts in a message
+	lineMax       = 998      // RFC 5322 §2.1.1, without the CRLF
 
 	tooLong = "it is longer than 40 MB after encoding: send links to large files"
 )
@@ -312,30 +314,14 @@ func (v *validator) token(field, s string, r seserrors.Reason) {
 	}
 }
 
-// arn checks the shape arn:PARTITION:ses:REGION:ACCOUNT:identity/NAME.
+// arnShape is that of an identity: neither quotes and brackets nor what parts
+// header values may stand in its name.
+var arnShape = regexp.MustCompile(`^arn:aws[A-Za-z-]*:ses:[A-Za-z0-9-]+:[0-9]{12}:identity/[!#-+\--:=?-~]+$`)
+
 func (v *validator) arn(field, s string) {
-	if s == "" {
-		return
-	}
-	p := strings.SplitN(s, ":", 6)
-	ok := len(p) == 6 && p[0] == "arn" && strings.HasPrefix(p[1], "aws") && names.Is(p[1], 20, "") &&
-		p[2] == "ses" && p[3] != "" && names.Is(p[3], 32, "") && isAccount(p[4])
-	if ok {
-		name, found := strings.CutPrefix(p[5], "identity/")
-		ok = found && name != "" && len(name) <= 320 && isPrintable(name) && !strings.ContainsAny(name, ` ,;"<>`)
-	}
-	if !ok {
+	if s != "" && (len(s) > 400 || !arnShape.MatchString(s)) {
 		v.add(field, s, seserrors.InvalidParameter, "an identity's ARN is arn:aws:ses:REGION:ACCOUNT:identity/NAME")
 	}
-}
-
-func isAccount(s string) bool {
-	for i := range len(s) {
-		if class[s[i]]&digit == 0 {
-			return false
-		}
-	}
-	return len(s) == 12
 }
 
 // isPrintable reports whether s is ASCII without control characters.
@@ -346,4 +332,23 @@ func isPrintable(s string) bool {
 		}
 	}
 	return true
+}
+
+// brief returns s cut short and without control characters, fit for an error.
+func brief(s string) string {
+	const most = 60
+	cut := len(s) > most
+	if cut {
+		s = strings.ToValidUTF8(s[:most], "")
+	}
+	s = strings.Map(func(r rune) rune {
+		if isControl(r) || isBidiControl(r) || r == utf8.RuneError {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+	if cut {
+		s += "…"
+	}
+	return s
 }

@@ -1,4 +1,7 @@
-package sesguard
+// Package mimetext writes the text of mails: header fields that are folded, names
+// and texts as encoded-words, and the transfer encodings of bodies. It knows no
+// message; what it is given was checked.
+package mimetext
 
 import (
 	"encoding/base64"
@@ -6,120 +9,119 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of a line, without its CRLF.
+// LineAim is the length of a line, without its CRLF, that Folders should aim at
+// and that bodies keep to (RFC 2047 §2, RFC 2045 §6.7 and §6.8).
+const LineAim = 76
+
 const (
-	lineAim  = 76  // RFC 2047 §2, RFC 2045 §6.7 and §6.8
-	lineMax  = 998 // RFC 5322 §2.1.1
-	wordMax  = 75  // RFC 2047 §2, an encoded-word
+	wordMax  = 75 // RFC 2047 §2, an encoded-word
 	wordCost = len("=?utf-8?q??=")
 	runMax   = 70 // a longer run without spaces, in a text for people, is encoded so that it can be folded
 )
 
-// A folder appends header fields to buf, breaking lines between words so that
-// none is longer than max, if the words allow it.
-type folder struct {
-	buf   []byte
+// A Folder appends header fields to Buf, breaking lines between words so that
+// none is longer than Max, if the words allow it.
+type Folder struct {
+	Buf []byte
+	Max int
+
 	col   int  // length of the last line
-	max   int  // what it aims at
 	fresh bool // nothing follows the name of the field yet: an empty first line would look like an empty field
 }
 
-// field begins a header field.
-func (f *folder) field(name string) {
-	f.buf = append(append(f.buf, name...), ':')
+// Field begins a header field.
+func (f *Folder) Field(name string) {
+	f.Buf = append(append(f.Buf, name...), ':')
 	f.col = len(name) + 1
 	f.fresh = true
 }
 
-// end ends a header field.
-func (f *folder) end() { f.buf = append(f.buf, '\r', '\n') }
+// End ends a header field.
+func (f *Folder) End() { f.Buf = append(f.Buf, '\r', '\n') }
 
 // space parts two words, by a new line if n more octets do not fit on this
 // one. At the start of a text that is no field it adds nothing.
-func (f *folder) space(n int) {
+func (f *Folder) space(n int) {
 	if f.col == 0 {
 		return
 	}
-	if f.col+1+n > f.max && !f.fresh {
-		f.buf = append(f.buf, '\r', '\n')
+	if f.col+1+n > f.Max && !f.fresh {
+		f.Buf = append(f.Buf, '\r', '\n')
 		f.col = 0
 	}
-	f.buf = append(f.buf, ' ')
+	f.Buf = append(f.Buf, ' ')
 	f.col++
 	f.fresh = false
 }
 
-// word appends a word and the space before it.
-func (f *folder) word(s string) {
+// Word appends a word and the space before it.
+func (f *Folder) Word(s string) {
 	f.space(len(s))
-	f.buf = append(f.buf, s...)
+	f.Buf = append(f.Buf, s...)
 	f.col += len(s)
 }
 
-// words appends s, which may be folded where a single space stands.
-func (f *folder) words(s string) {
+// Words appends s, which may be folded where a single space stands.
+func (f *Folder) Words(s string) {
 	start := 0
 	for i := 1; i < len(s)-1; i++ {
 		if s[i] == ' ' && s[i-1] != ' ' && s[i+1] != ' ' {
-			f.word(s[start:i])
+			f.Word(s[start:i])
 			start = i + 1
 		}
 	}
-	f.word(s[start:])
+	f.Word(s[start:])
 }
 
-// text appends a text for people (RFC 5322 unstructured), as it is if that
+// Text appends a text for people (RFC 5322 unstructured), as it is if that
 // reads back unchanged, otherwise as encoded-words.
-func (f *folder) text(s string) {
+func (f *Folder) Text(s string) {
 	if mustEncode(s) {
-		f.encoded(s)
+		f.Encoded(s)
 		return
 	}
-	f.words(s)
+	f.Words(s)
 }
 
-// mailbox appends a name, if there is one, and a bare address.
-func (f *folder) mailbox(name, addr string) {
+// Mailbox appends a name, if there is one, and a bare address.
+func (f *Folder) Mailbox(name, addr string) {
 	if name == "" {
-		f.word(addr)
+		f.Word(addr)
 		return
 	}
-	f.phrase(name)
-	f.angle(addr)
+	f.Phrase(name)
+	f.Angle(addr)
 }
 
-// mailboxes appends a list of them.
-func (f *folder) mailboxes(list []mailbox) {
-	for i, m := range list {
-		if i > 0 {
-			f.comma()
-		}
-		f.mailbox(m.name, m.addr)
-	}
-}
-
-// phrase appends a name (RFC 5322 §3.2.5).
-func (f *folder) phrase(name string) {
+// Phrase appends a name (RFC 5322 §3.2.5).
+func (f *Folder) Phrase(name string) {
 	switch {
 	case mustEncode(name):
-		f.encoded(name)
+		f.Encoded(name)
 	case isPhrase(name):
-		f.words(name)
+		f.Words(name)
 	default:
-		f.words(quote(name))
+		f.Words(quote(name))
 	}
 }
 
-// angle appends s in angle brackets.
-func (f *folder) angle(s string) {
+// Angle appends s in angle brackets.
+func (f *Folder) Angle(s string) {
 	f.space(len(s) + 2)
-	f.buf = append(append(append(f.buf, '<'), s...), '>')
+	f.Buf = append(append(append(f.Buf, '<'), s...), '>')
 	f.col += len(s) + 2
 }
 
-// comma appends a comma, behind the last word.
-func (f *folder) comma() {
-	f.buf = append(f.buf, ',')
+// Param appends a parameter of a field, such as name="x".
+func (f *Folder) Param(s string) {
+	f.Buf = append(f.Buf, ';')
+	f.col++
+	f.Word(s)
+}
+
+// Comma appends a comma, behind the last word.
+func (f *Folder) Comma() {
+	f.Buf = append(f.Buf, ',')
 	f.col++
 }
 
@@ -151,31 +153,34 @@ func mustEncode(s string) bool {
 // isPhrase reports a name that needs no quotes: atoms, parted by spaces.
 func isPhrase(s string) bool {
 	for i := range len(s) {
-		if s[i] != ' ' && class[s[i]]&atext == 0 {
+		if s[i] != ' ' && !isAtext(s[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// quote returns s as a quoted-string.
-func quote(s string) string {
-	if !strings.ContainsAny(s, `"\`) {
-		return `"` + s + `"`
-	}
-	return `"` + quoter.Replace(s) + `"`
+// isLDH reports a letter, a digit or a hyphen.
+func isLDH(c byte) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-'
 }
+
+// isAtext reports what an atom may hold (RFC 5322 §3.2.3).
+func isAtext(c byte) bool { return isLDH(c) || strings.IndexByte("!#$%&'*+/=?^_`{|}~", c) >= 0 }
+
+// quote returns s as a quoted-string.
+func quote(s string) string { return `"` + quoter.Replace(s) + `"` }
 
 var quoter = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
-// encoded appends s, which is valid UTF-8, as encoded-words in the shorter
+// Encoded appends s, which is valid UTF-8, as encoded-words in the shorter
 // encoding, none of which splits a rune. Readers drop the space between two
 // encoded-words; since some keep it in a name, a text that fits into one word
 // on the next line is not split to fill this one.
-func (f *folder) encoded(s string) {
+func (f *Folder) Encoded(s string) {
 	q := qLen(s) <= base64.StdEncoding.EncodedLen(len(s))
 	for whole := true; s != ""; whole = false {
-		room := min(wordMax, f.max-f.col-1) - wordCost
+		room := min(wordMax, f.Max-f.col-1) - wordCost
 		n, most := fit(s, q, room), fit(s, q, wordMax-wordCost)
 		if n == 0 || whole && !f.fresh && n < most && most == len(s) {
 			n = most
@@ -183,9 +188,9 @@ func (f *folder) encoded(s string) {
 		} else {
 			f.space(0)
 		}
-		start := len(f.buf)
-		f.buf = appendEncodedWord(f.buf, s[:n], q)
-		f.col += len(f.buf) - start
+		start := len(f.Buf)
+		f.Buf = appendEncodedWord(f.Buf, s[:n], q)
+		f.col += len(f.Buf) - start
 		s = s[n:]
 	}
 }
@@ -218,7 +223,7 @@ func wholeRunes(s string, n int) int {
 // everywhere, also in a name (RFC 2047 §5, rule 3). The space is written _.
 var qSafe = func() (t [256]bool) {
 	for c := range t {
-		t[c] = class[c]&ldh != 0
+		t[c] = isLDH(byte(c))
 	}
 	for _, c := range []byte("!*+/ ") {
 		t[c] = true
@@ -257,23 +262,4 @@ func appendEncodedWord(dst []byte, s string, q bool) []byte {
 		}
 	}
 	return append(dst, "?="...)
-}
-
-// brief returns s cut short and without control characters, fit for an error.
-func brief(s string) string {
-	const most = 60
-	cut := len(s) > most
-	if cut {
-		s = s[:wholeRunes(s, most)]
-	}
-	s = strings.Map(func(r rune) rune {
-		if isControl(r) || isBidiControl(r) || r == utf8.RuneError {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-	if cut {
-		s += "…"
-	}
-	return s
 }
