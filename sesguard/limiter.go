@@ -97,7 +97,8 @@ func throttled(message string, cause error) *seserrors.Error {
 
 // Limited returns a Transport that asks l before each attempt of t: a limiter
 // for one of several transports, such as that of a region, beside the
-// Options.Limiter of all. A [Guard.Shutdown] ends its waits too.
+// Options.Limiter of all. Its waits are part of the attempt for Hooks and Stats,
+// but [Guard.Shutdown] ends them too.
 func Limited(t Transport, l Limiter) Transport { return limitedTransport{t, l} }
 
 type limitedTransport struct {
