@@ -131,7 +131,7 @@ func (d *delivery) latest(ctx context.Context) (latest time.Time) {
 }
 
 // admit asks the limiter, and then the breaker again: it may have opened
-// meanwhile. What the limiter let pass it is told the end of in any case.
+// meanwhile. A limiter that let a mail pass is told in any case how that ended.
 func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 	if d.limiter != nil {
 		since := time.Now()

@@ -443,7 +443,7 @@ func acceptedButUnreadable(d dice) sestest.Fault {
 // refuse has the server refuse in SES's own words.
 func refuse(r seserrors.Reason) sestest.Fault { return sestest.Refuse(sestest.Cause(r)) }
 
-// What SES has words for.
+// The reasons that SES has words for.
 var (
 	everywhere = []seserrors.Reason{
 		seserrors.SendRateExceeded, seserrors.DailyQuotaExceeded, seserrors.ServiceFailure, seserrors.AccessDenied,
