@@ -103,7 +103,7 @@ func (d *delivery) pay(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
+	if err = fmt.Errorf("%s: %w", opBudget, err); ctx.Err() != nil {
 		err = seserrors.FromContext(ctx, opBudget)
 	}
 	return &retry.Error{RetryAfter: left, Err: fmt.Errorf("%w; no further attempt: %w", d.last, err)}
