@@ -158,10 +158,10 @@ func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 // attempt makes one attempt. Breaker, budget and limiter learn how it ended,
 // also if it panicked.
 func (d *delivery) attempt(c claim) (err error) {
-	d.sends.attempt(+1)
+	d.sends.attempts.Add(1)
 	failure := abandoned
 	defer func() { d.learn(c, failure) }()
-	defer d.sends.attempt(-1)
+	defer d.sends.attempts.Add(-1)
 	d.tried, d.attemptCtx = true, d.ctx
 	if d.attempts++; d.attempts == 1 {
 		d.budget.add(firstEarns)
