@@ -31,8 +31,8 @@ type breaker struct {
 	inARow   int       // refusals of the credentials
 }
 
-// A claim is the right to probe. It ends when the next one is made, so that a
-// probe that hangs holds nobody up. Zero is none.
+// A claim is the right to probe. It ends when the next one is made, so a probe
+// that hangs does not keep others from probing. Zero is none.
 type claim int
 
 // A change is the breaker's opening or closing, and the refusal that it was for.
@@ -57,8 +57,8 @@ func (b *breaker) refuse() *seserrors.Error {
 	return b.refusal
 }
 
-// admit lets an attempt through, or refuses it with the account's refusal. What
-// it returns must be given to observe.
+// admit lets an attempt through, or refuses it with the account's refusal. The
+// claim must be given to observe.
 func (b *breaker) admit() (claim, *seserrors.Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,7 +142,7 @@ func aboutCredentials(r seserrors.Reason) bool {
 // inconclusive reports whether e tells nothing about the account: SES was not
 // reached, did not answer, or looked no further than the clock. Set-up over
 // SMTP is smtpclient's affair: it remembers a refused sign-in itself, for all
-// who wait and until the credentials change.
+// senders and until the credentials change.
 func inconclusive(e *seserrors.Error) bool {
 	switch e.Class {
 	case seserrors.Canceled, seserrors.Unavailable, seserrors.Invalid, seserrors.Unknown:

@@ -103,7 +103,7 @@ func (d *delivery) pay(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
+	if err = fmt.Errorf("%s: %w", opBudget, err); ctx.Err() != nil {
 		err = seserrors.FromContext(ctx, opBudget)
 	}
 	return &retry.Error{RetryAfter: left, Err: fmt.Errorf("%w; no further attempt: %w", d.last, err)}
@@ -131,7 +131,7 @@ func (d *delivery) latest(ctx context.Context) (latest time.Time) {
 }
 
 // admit asks the limiter, and then the breaker again: it may have opened
-// meanwhile. What the limiter let pass it is told the end of in any case.
+// meanwhile. A limiter that let a mail pass is told in any case how that ended.
 func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 	if d.limiter != nil {
 		since := time.Now()
@@ -158,10 +158,10 @@ func (d *delivery) admit(ctx context.Context) (c claim, err error) {
 // attempt makes one attempt. Breaker, budget and limiter learn how it ended,
 // also if it panicked.
 func (d *delivery) attempt(c claim) (err error) {
-	d.sends.attempt(+1)
+	d.sends.attempts.Add(1)
 	failure := abandoned
 	defer func() { d.learn(c, failure) }()
-	defer d.sends.attempt(-1)
+	defer d.sends.attempts.Add(-1)
 	d.tried, d.attemptCtx = true, d.ctx
 	if d.attempts++; d.attempts == 1 {
 		d.budget.add(firstEarns)

@@ -79,7 +79,7 @@
 // Each Mail has an id of its own. With Options.TrackTag it is sent as an SES
 // message tag of that name, with every attempt, and stands in the Receipt and in
 // the TrackID of the *seserrors.Error. SES's events repeat the tag, so they tell
-// what became of each mail, also of one in doubt, whose MessageID nobody has.
+// what became of each mail, also of one in doubt, which has no known MessageID.
 //
 // # Shutting down
 //

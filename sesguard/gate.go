@@ -17,17 +17,17 @@ const forever = time.Duration(math.MaxInt64 / 4)
 var errTooLate = stderrors.New("the turn would come too late")
 
 // A gate lets callers pass in the order of their calls, each when there is
-// credit. Credit is counted in time, so that it comes with time by itself: who
-// is first passes while credit is not negative, and then pays unit for each
-// weight, be it into debt. So passages of weight one are evenly spaced, after a
-// burst of most/unit + 1.
+// credit. Credit is counted in time, so that it comes with time by itself: the
+// first caller passes as soon as credit is not negative, and then pays unit times
+// its weight, even into debt. So callers of weight one are evenly spaced, after
+// a burst of most/unit + 1.
 type gate struct {
 	mu     sync.Mutex
 	unit   time.Duration
 	most   time.Duration // that credit can be
 	credit time.Duration
 	at     time.Time // of the last refill
-	shut   error     // nobody passes
+	shut   error     // refuses all callers; nil: open
 	queue  list.List // of *turn
 	ahead  float64   // weight of the queue
 	timer  *time.Timer
@@ -61,8 +61,7 @@ func (g *gate) pass(ctx context.Context, weight int, latest time.Time) (left tim
 }
 
 // enter passes at once, or queues, unless the turn would come after latest.
-// Nobody who comes later can delay it, so the wait it finds is the longest
-// possible.
+// Later callers cannot delay it, so the wait is the longest possible.
 func (g *gate) enter(weight float64, latest time.Time) (t *turn, wait time.Duration, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -129,7 +128,7 @@ func (g *gate) refill(d time.Duration) {
 	g.credit, g.at = min(g.credit+d, most), now
 }
 
-// serve lets go whose turn it is, and sees to it that time serves the next.
+// serve lets callers pass whose turn it is, and sets the timer for the next.
 func (g *gate) serve() {
 	for g.credit >= 0 && g.queue.Len() > 0 {
 		t := g.queue.Front().Value.(*turn)
@@ -146,8 +145,8 @@ func (g *gate) serve() {
 	}
 }
 
-// setUnit changes what a weight of one costs, also for those who wait and for
-// what is owed. A shut gate opens.
+// setUnit changes the cost of a weight of one, also for callers that wait and
+// for the debt. A shut gate opens.
 func (g *gate) setUnit(unit time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -159,7 +158,7 @@ func (g *gate) setUnit(unit time.Duration) {
 	g.serve()
 }
 
-// close refuses with err all who wait and who come.
+// close refuses all callers with err, those that wait too.
 func (g *gate) close(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,7 +171,7 @@ func (g *gate) close(err error) {
 	}
 }
 
-// cost is what a weight costs.
+// cost is the price of a weight.
 func (g *gate) cost(weight float64) time.Duration { return saturated(weight * float64(g.unit)) }
 
 // saturated is d, at most forever.

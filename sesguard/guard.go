@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -110,8 +111,9 @@ func (g *Guard) Do(ctx context.Context, s Info, attempt func(context.Context) (*
 // are refused with the reason client-closed.
 //
 // It returns nil when the last send has returned, or context.Cause(ctx) when
-// ctx ends first; the sends then go on. It may be called more than once. Shut
-// down what calls Send first, then the Guard, then the pool of connections.
+// ctx ends first; the sends then go on. It may be called more than once, but not
+// from a hook, which belongs to a send. Shut down what calls Send first, then
+// the Guard, then the pool of connections.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	ended := g.sends.close()
 	select {
@@ -141,9 +143,11 @@ type GuardStats struct {
 
 // Stats reports what g and the guards that With made of it are doing.
 func (g *Guard) Stats() GuardStats {
-	s := g.sends.stats()
-	s.BreakerSince, s.BreakerWhy = g.breaker.state()
-	return s
+	g.sends.mu.Lock()
+	all, attempts := len(g.sends.all), int(g.sends.attempts.Load())
+	g.sends.mu.Unlock()
+	since, why := g.breaker.state()
+	return GuardStats{Waiting: max(all-attempts, 0), InFlight: attempts, BreakerSince: since, BreakerWhy: why}
 }
 
 // errShutdown is the cause with which Shutdown ends waits.
@@ -153,10 +157,11 @@ var errShutdown error = &seserrors.Error{
 
 // sends are the sends under way.
 type sends struct {
-	mu       sync.Mutex
-	all      map[*delivery]struct{}
-	attempts int           // under way
-	ended    chan struct{} // made by close; closed when no send is left
+	attempts atomic.Int64 // under way
+
+	mu    sync.Mutex
+	all   map[*delivery]struct{}
+	ended chan struct{} // made by close; closed when no send is left
 }
 
 func (s *sends) enter(d *delivery) error {
@@ -181,13 +186,6 @@ func (s *sends) leave(d *delivery) {
 	}
 }
 
-// attempt counts an attempt that begins, or with -1 one that has ended.
-func (s *sends) attempt(n int) {
-	s.mu.Lock()
-	s.attempts += n
-	s.mu.Unlock()
-}
-
 // close ends all waits. The channel is closed when no send is left.
 func (s *sends) close() <-chan struct{} {
 	s.mu.Lock()
@@ -203,10 +201,4 @@ func (s *sends) close() <-chan struct{} {
 		d.endWaits(errShutdown)
 	}
 	return s.ended
-}
-
-func (s *sends) stats() GuardStats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return GuardStats{Waiting: len(s.all) - s.attempts, InFlight: s.attempts}
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What a send of 2 KB may allocate beside the transport: of a Mail, and of a
-// Message that is built for it.
+// The most that a send of 2 KB may allocate beside the transport: of a Mail, and
+// of a Message that is built for it.
 const mostOfMail, mostOfMessage = 10, 14
 
 func acceptAll(context.Context, *Mail) (*Receipt, error) { return nil, nil }

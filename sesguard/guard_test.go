@@ -481,7 +481,7 @@ func TestARetryThatSucceedsEarnsItsCostAndOneMore(t *testing.T) {
 	})
 }
 
-// What never reached the transport is no traffic: its next round is a first
+// A round that never reached the transport is no traffic: its next round is a first
 // attempt, not a retry.
 func TestOnlyWhatFollowsAnAttemptIsARetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

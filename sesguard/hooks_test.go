@@ -110,7 +110,7 @@ func TestAHookThatReturnsNoContextKeepsTheGivenOne(t *testing.T) {
 	}
 }
 
-// What did not reach the transport is no attempt.
+// Only the transport makes attempts.
 func TestRefusalsOfLimiterAndBreakerAreNoAttempts(t *testing.T) {
 	attempts, sends := 0, 0
 	refusal := seserrors.Classify(seserrors.AccessDenied)

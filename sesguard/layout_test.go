@@ -83,7 +83,7 @@ func TestLayoutImportsPointDown(t *testing.T) {
 	}
 }
 
-// Who sends over SMTP need not compile the AWS SDK, nor wait for it.
+// A program that sends over SMTP does not compile the AWS SDK.
 func TestLayoutSESguardOverSMTPIsFewPackages(t *testing.T) {
 	const most = 200 // the standard library's included
 	deps := goList(t, "-deps", "./sesguard")
@@ -103,8 +103,8 @@ func isAllowed(dep string, allowed []string) bool {
 	})
 }
 
-// What stands in an internal folder is pure work: it depends on the standard
-// library, and on other such packages.
+// Internal packages do pure work: they depend on the standard library and on
+// each other.
 func TestLayoutInternalPackagesDependOnNothing(t *testing.T) {
 	for _, pkg := range goList(t, "-f", "{{if .GoFiles}}{{.ImportPath}}{{end}}", "./sesguard/internal/...", "./smtpclient/...") {
 		folder, _, internal := strings.Cut(pkg, "/internal/")

@@ -57,8 +57,8 @@ func NewRateLimiter(perSecond float64) *RateLimiter {
 	return l
 }
 
-// SetRate changes the rate, also for those who wait. With a rate of 0, less, or
-// NaN these are refused.
+// SetRate changes the rate, also for messages that wait. A rate of 0, less, or
+// NaN refuses them.
 func (l *RateLimiter) SetRate(perSecond float64) {
 	if !(perSecond > 0) {
 		l.gate.close(throttled("the limiter's rate is 0: nothing may pass", nil))
@@ -97,7 +97,8 @@ func throttled(message string, cause error) *seserrors.Error {
 
 // Limited returns a Transport that asks l before each attempt of t: a limiter
 // for one of several transports, such as that of a region, beside the
-// Options.Limiter of all. A [Guard.Shutdown] ends its waits too.
+// Options.Limiter of all. Its waits are part of the attempt for Hooks and Stats,
+// but [Guard.Shutdown] ends them too.
 func Limited(t Transport, l Limiter) Transport { return limitedTransport{t, l} }
 
 type limitedTransport struct {
@@ -138,8 +139,7 @@ func observe(ctx context.Context, l Limiter, n int, failure *seserrors.Error) {
 	l.Observe(ctx, n, failure)
 }
 
-// ask waits for l. What it returns is never in doubt and holds a
-// *seserrors.Error.
+// ask waits for l. Its error is never in doubt and holds a *seserrors.Error.
 func ask(ctx context.Context, l Limiter, n int) error {
 	err := l.WaitN(ctx, n)
 	if err == nil {

@@ -156,7 +156,7 @@ func TestRateLimiterRefusesAtOnceWhenTheDeadlineComesFirst(t *testing.T) {
 		if time.Since(start) != 0 {
 			t.Errorf("refused after %v, want at once", time.Since(start))
 		}
-		// What was refused costs nothing, and just in time is in time.
+		// A refused message costs nothing, and just in time is in time.
 		ctx, cancel = context.WithDeadline(t.Context(), start.Add(9*time.Second+1))
 		defer cancel()
 		if err := l.WaitN(ctx, 1); err != nil || time.Since(start) != 9*time.Second {

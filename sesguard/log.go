@@ -8,8 +8,8 @@ import (
 	"github.com/sesguard/sesguard-go/retry"
 )
 
-// logRound writes the line of a round that failed. What the breaker refused is
-// told of once, when it opens.
+// logRound writes the line of a round that failed. The breaker's refusals have
+// their line when it opens.
 func (d *delivery) logRound(a retry.Attempt) {
 	if d.log == nil || a.Err == nil {
 		return

@@ -36,8 +36,9 @@ func (f SenderFunc) Send(ctx context.Context, m *Message) (*Receipt, error) { re
 // Only a transport knows whether it sent. An error that holds no
 // *[seserrors.Error] therefore leaves the mail in doubt, whatever its type or
 // words, and it is not sent again. A transport that knows that nothing was sent
-// says so with &seserrors.Error{Class: …, Err: err}. A nil Receipt with a nil
-// error is acceptance without an id. A Transport is safe for concurrent use.
+// says so with &seserrors.Error{Class: …, Err: err}; a bare Class is not enough,
+// and beside a Receipt it is not believed. A nil Receipt with a nil error is
+// acceptance without an id. A Transport is safe for concurrent use.
 //
 // [seserrors.Error]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#Error
 type Transport interface {

@@ -98,14 +98,15 @@ func TestProof(t *testing.T) {
 // A tally shows that the scripts reach what they are meant to reach.
 type tally struct {
 	accepted, refused, doubted, canceled, duplicates, retried atomic.Int64
+	foreign                                                   atomic.Int64 // attempts that failed after acceptance, with an error that is not ours
 	server                                                    atomic.Int64 // faults that struck
 	wire                                                      [wireKinds]atomic.Int64
 }
 
 func (c *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "accepted %d, of them after retries %d and maybe doubled by choice %d; refused %d, in doubt %d, canceled %d; faults of the server %d, of the network",
-		c.accepted.Load(), c.retried.Load(), c.duplicates.Load(), c.refused.Load(), c.doubted.Load(), c.canceled.Load(), c.server.Load())
+	fmt.Fprintf(&b, "accepted %d, of them after retries %d and maybe doubled by choice %d; refused %d, in doubt %d, canceled %d; receipts not stored %d; faults of the server %d, of the network",
+		c.accepted.Load(), c.retried.Load(), c.duplicates.Load(), c.refused.Load(), c.doubted.Load(), c.canceled.Load(), c.foreign.Load(), c.server.Load())
 	for k := wireFine + 1; k < wireKinds; k++ {
 		fmt.Fprintf(&b, " %v %d", k, c.wire[k].Load())
 	}
@@ -113,7 +114,7 @@ func (c *tally) String() string {
 }
 
 func (c *tally) check(t *testing.T) {
-	for _, n := range []*atomic.Int64{&c.accepted, &c.refused, &c.doubted, &c.canceled, &c.duplicates, &c.retried, &c.server} {
+	for _, n := range []*atomic.Int64{&c.accepted, &c.refused, &c.doubted, &c.canceled, &c.duplicates, &c.retried, &c.foreign, &c.server} {
 		if n.Load() == 0 {
 			t.Error("something never came: ", c)
 		}
@@ -188,7 +189,7 @@ func ours(w *world) sesguard.Transport {
 	case layerWrap:
 		return wrapped(t)
 	case layerStore:
-		return stored(t, errors.New("no row was stored"))
+		return stored(t, errNotStored)
 	case layerLimited:
 		return sesguard.Limited(t, sesguard.NewRateLimiter(14))
 	}
@@ -211,6 +212,8 @@ func wrapped(t sesguard.Transport) sesguard.Transport {
 		return r, nil
 	})
 }
+
+var errNotStored = errors.New("no row was stored")
 
 // stored writes receipts into a database that fails the first time.
 func stored(t sesguard.Transport, failure error) sesguard.Transport {
@@ -238,6 +241,11 @@ func (s *scenario) run(t *testing.T, build buildTransport, tally *tally) (broken
 }
 
 func (c *tally) count(o outcome) {
+	for _, err := range o.attempts {
+		if errors.Is(err, errNotStored) {
+			c.foreign.Add(1)
+		}
+	}
 	switch {
 	case o.err == nil:
 		c.accepted.Add(1)
