@@ -116,11 +116,12 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 		return witnessed(ctx, own, err, doubt)
 	}
 	e := *seserrors.FromAPI(opSendEmail, err)
-	e.MaybeAccepted = doubt
-	switch r := rec.last; {
-	case !rec.reached:
+	if rec.reached {
+		e.MaybeAccepted = doubt
+	} else {
 		e.MaybeAccepted = !refusedBySES(&e, err)
-		unanswered(ctx, &e)
+	}
+	switch r := rec.last; {
 	case r == nil:
 		unanswered(ctx, &e)
 	case !r.identified && ctx.Err() == nil:

@@ -344,6 +344,17 @@ func TestOneCallInDoubtPutsTheAttemptInDoubt(t *testing.T) {
 	}
 }
 
+func TestDoubtOutlastsALaterFailureToGetCredentials(t *testing.T) {
+	first, second := sdkClient(breaks(0)), refusing(t, fromIMDS(nobody))
+	_, err := attempt(t.Context(), t, apiFunc(func(ctx context.Context, in *sesv2.SendEmailInput, o ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+		first.SendEmail(ctx, in, o...)
+		return second.SendEmail(ctx, in, o...)
+	}))
+	if !seserrors.MaybeAccepted(err) {
+		t.Errorf("got %v, want the doubt of the first call", err)
+	}
+}
+
 func TestARetryingMiddlewareDoesNotHideDoubt(t *testing.T) {
 	again := func(o *sesv2.Options) {
 		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
