@@ -240,6 +240,15 @@ func TestABodyIsSealedWhenTheCallHasEnded(t *testing.T) {
 	}
 }
 
+// The server has the mail when it has Content-Length octets.
+func TestABodyThatIsLongerThanItsLengthIsWholeAtItsLength(t *testing.T) {
+	r := &request{src: strings.NewReader("abcdef"), left: 3}
+	n, err := r.Read(make([]byte, 10))
+	if n != 3 || err != nil || !r.whole() {
+		t.Errorf("read %d, %v, whole %v; want the 3 octets of the length", n, err, r.whole())
+	}
+}
+
 // What the SDK's request log does, and tracing by a tee: the stream is wrapped
 // and hides its length.
 func TestAMiddlewareThatWrapsTheStreamDoesNotFailTheSend(t *testing.T) {
@@ -291,6 +300,13 @@ func TestAMiddlewareThatWrapsTheStreamDoesNotFailTheSend(t *testing.T) {
 			}), option))
 			if err == nil || seserrors.MaybeAccepted(err) {
 				t.Errorf("100 octets were read: %v, want no doubt", err)
+			}
+			if name == "no length at all" {
+				return
+			}
+			_, err = attempt(t.Context(), t, sdkClient(breaks(0), option)) // without a look for the end
+			if !seserrors.MaybeAccepted(err) {
+				t.Errorf("Content-Length octets were read: %v, want doubt", err)
 			}
 		})
 	}
