@@ -21,14 +21,10 @@ type SendEmailAPI interface {
 	SendEmail(ctx context.Context, in *sesv2.SendEmailInput, optFns ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error)
 }
 
-const (
-	opSendEmail = "ses SendEmail"
-
-	// attemptTimeout bounds one attempt over the API when the caller's context
-	// does not end sooner. It is the time that RFC 5321 §4.5.3.2.6 gives a
-	// server to answer the end of the data: net/http has no limit of its own.
-	attemptTimeout = 10 * time.Minute
-)
+// attemptTimeout bounds one attempt over the API when the caller's context does
+// not end sooner. It is the time that RFC 5321 §4.5.3.2.6 gives a server to
+// answer the end of the data: net/http has no limit of its own.
+const attemptTimeout = 10 * time.Minute
 
 // Config says how the transport calls SES. The zero value is right.
 type Config struct {
