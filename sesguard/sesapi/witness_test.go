@@ -548,3 +548,32 @@ func TestARequestAfterTheEndOfItsAttemptIsNotSent(t *testing.T) {
 		t.Errorf("%v, then %d requests", err, calls)
 	}
 }
+
+// An api that sends to two regions at once, say, and leaves the slower call
+// behind while it gets credentials.
+func TestARequestThatIsLeftBehindIsNotSent(t *testing.T) {
+	calls := 0
+	asked, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	client := sdkClient(doer(func(r *http.Request) (*http.Response, error) {
+		calls++
+		return answer(200, "", accepted)(r)
+	}), func(o *sesv2.Options) {
+		o.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			close(asked)
+			<-release
+			return testCredentials(ctx)
+		})
+	})
+	_, err := attempt(t.Context(), t, apiFunc(func(ctx context.Context, in *sesv2.SendEmailInput, o ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+		go func() {
+			_, err := client.SendEmail(context.WithoutCancel(ctx), in, o...)
+			done <- err
+		}()
+		<-asked
+		return nil, &seserrors.Error{Class: seserrors.Unavailable}
+	}))
+	close(release)
+	if late := <-done; seserrors.MaybeAccepted(err) || late == nil || calls != 0 {
+		t.Errorf("%v, then %v and %d requests", err, late, calls)
+	}
+}
