@@ -59,7 +59,6 @@ func (s stage) verdict(e *seserrors.Error) {
 	case e.Class == seserrors.Canceled, e.Class.Retryable(): // Canceled by a limit of the SDK's or the attempt's
 		patient, c.failed = c.had || !s.failed && time.Since(c.first) < credentialsPatience, true
 	}
-	e.MaybeAccepted = false
 	e.Class = seserrors.Denied
 	if patient {
 		e.Class = seserrors.Unavailable

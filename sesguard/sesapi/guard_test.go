@@ -268,6 +268,23 @@ func TestAGuardCanBeShared(t *testing.T) {
 	}
 }
 
+// The client's guard tries again, and its verdict stands.
+func TestATransportOverAGuardedClientReportsWhatItsGuardSays(t *testing.T) {
+	srv := newFake(t)
+	tr := New(sdkOf(srv, Guard(sesguard.Options{Retry: retryPolicy(3, false)})), Config{})
+	srv.Script(sestest.Refuse("send-rate-exceeded"), sestest.Pass(), sestest.AcceptThenFail())
+	r, err := tr.Attempt(t.Context(), build(t, letter()))
+	if err != nil || r.MessageID != srv.Accepted()[0].ID || r.Region != "us-east-1" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if _, err := tr.Attempt(t.Context(), build(t, letter())); !seserrors.MaybeAccepted(err) {
+		t.Errorf("accepted, then failed: %v, want doubt", err)
+	}
+	if n := srv.AcceptedCount(); n != 2 {
+		t.Errorf("%d mails accepted, want 2", n)
+	}
+}
+
 func TestWhatCannotSendPanicsWithAReason(t *testing.T) {
 	for name, f := range map[string]func(){
 		"New":               func() { New(nil, Config{}) },

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -41,7 +42,12 @@ type request struct {
 	doubt    bool // SES may have the mail, and did not say so
 }
 
-var errSealed = stderrors.New("sesguard: request body read after the call has ended")
+const opSendEmail = "ses SendEmail"
+
+var (
+	errSealed = stderrors.New("sesguard: request body read after the call has ended")
+	errOver   = stderrors.New("sesguard: a request after the end of its attempt")
+)
 
 // gotCredentials records that the request will be signed.
 func (r *request) gotCredentials() {
@@ -162,4 +168,21 @@ func (r *request) uncertain(err error) bool {
 	default:
 		return r.whole() && (err == nil || seserrors.FromAPI(opSendEmail, err).MaybeAccepted)
 	}
+}
+
+// namedBySES reports whether err holds an error code: SES names its refusals,
+// a gateway does not.
+func namedBySES(err error) bool {
+	api, ok := stderrors.AsType[smithy.APIError](err)
+	return ok && api.ErrorCode() != "" && api.ErrorCode() != "UnknownError"
+}
+
+// fromGateway reports whether a gateway may answer with this status after it
+// has passed the request on.
+func fromGateway(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusTooManyRequests, 499:
+		return true
+	}
+	return false
 }

@@ -102,8 +102,6 @@ func (s *sdkCall) singleAttempt(stack *middleware.Stack) error {
 	return stack.Finalize.Insert(s, "Retry", middleware.After)
 }
 
-var errOver = stderrors.New("sesguard: a request after the end of its attempt")
-
 // HandleFinalize records a request from its start to its end.
 func (s *sdkCall) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
 	w := s.witness

@@ -21,14 +21,10 @@ type SendEmailAPI interface {
 	SendEmail(ctx context.Context, in *sesv2.SendEmailInput, optFns ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error)
 }
 
-const (
-	opSendEmail = "ses SendEmail"
-
-	// attemptTimeout bounds one attempt over the API when the caller's context
-	// does not end sooner. It is the time that RFC 5321 §4.5.3.2.6 gives a
-	// server to answer the end of the data: net/http has no limit of its own.
-	attemptTimeout = 10 * time.Minute
-)
+// attemptTimeout bounds one attempt over the API when the caller's context does
+// not end sooner. It is the time that RFC 5321 §4.5.3.2.6 gives a server to
+// answer the end of the data: net/http has no limit of its own.
+const attemptTimeout = 10 * time.Minute
 
 // Config says how the transport calls SES. The zero value is right.
 type Config struct {
@@ -60,7 +56,7 @@ func New(api SendEmailAPI, cfg Config) sesguard.Transport {
 	t := &transport{api: api, cfg: cfg}
 	if client, ok := api.(*sesv2.Client); ok {
 		o := client.Options()
-		t.sdk = true
+		t.sdk, t.region = true, o.Region
 		t.alone = len(o.APIOptions) == 0 && !intercepted(o.Interceptors)
 	}
 	return t
@@ -78,11 +74,12 @@ func intercepted(r smithyhttp.InterceptorRegistry) bool {
 }
 
 type transport struct {
-	door  door
-	api   SendEmailAPI
-	cfg   Config
-	sdk   bool // api is the SDK's client, which can stream a mail
-	alone bool // and nobody else's code sees the inputs in it
+	door   door
+	api    SendEmailAPI
+	cfg    Config
+	sdk    bool   // api is the SDK's client, which can stream a mail
+	alone  bool   // and nobody else's code sees the inputs in it
+	region string // of that client
 }
 
 func (t *transport) Attempt(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
@@ -100,7 +97,11 @@ func (t *transport) Attempt(ctx context.Context, m *sesguard.Mail) (*sesguard.Re
 		in.Content.Raw.Data = data
 	}
 	out, err := t.api.SendEmail(attempt, in, t.door.watch(w))
-	return w.outcome(ctx, out, err)
+	receipt, err := w.outcome(ctx, out, err)
+	if err == nil && receipt.Region == "" { // a guarded client has a witness of its own
+		receipt.Region = t.region
+	}
+	return receipt, err
 }
 
 // streams reports whether m goes out without its content in the input: a large

@@ -334,6 +334,21 @@ type panics struct{}
 
 func (panics) Read([]byte) (int, error) { panic("out of paper") }
 
+func TestASourceThatStandsStillMeetsTheAttemptsLimit(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	m := letter()
+	m.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(stuck{func() {}, release}), nil
+	}}}
+	for _, api := range []SendEmailAPI{sdkClient(doer(nobody)), apiFunc(sdkClient(doer(nobody)).SendEmail)} {
+		_, err := New(api, Config{Timeout: time.Millisecond}).Attempt(t.Context(), build(t, m))
+		if e := seserrors.Classify(err); e.Class != seserrors.Unavailable || e.Reason != seserrors.RequestTimeout || e.MaybeAccepted {
+			t.Errorf("got %v, want request-timeout: the caller's context is alive", err)
+		}
+	}
+}
+
 // stuck stands still in Read.
 type stuck struct {
 	reached func()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	stderrors "errors"
-	"net/http"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -116,11 +115,12 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 		return witnessed(ctx, own, err, doubt)
 	}
 	e := *seserrors.FromAPI(opSendEmail, err)
-	e.MaybeAccepted = doubt
-	switch r := rec.last; {
-	case !rec.reached:
+	if rec.reached {
+		e.MaybeAccepted = doubt
+	} else {
 		e.MaybeAccepted = !refusedBySES(&e, err)
-		unanswered(ctx, &e)
+	}
+	switch r := rec.last; {
 	case r == nil:
 		unanswered(ctx, &e)
 	case !r.identified && ctx.Err() == nil:
@@ -184,23 +184,6 @@ func refusedBySES(e *seserrors.Error, err error) bool {
 		return !e.MaybeAccepted && e.Code < 500
 	}
 	return e.Code >= 400 && e.Code < 500 && !fromGateway(e.Code)
-}
-
-// namedBySES reports whether err holds an error code: SES names its refusals,
-// a gateway does not.
-func namedBySES(err error) bool {
-	api, ok := stderrors.AsType[smithy.APIError](err)
-	return ok && api.ErrorCode() != "" && api.ErrorCode() != "UnknownError"
-}
-
-// fromGateway reports whether a gateway may answer with this status after it
-// has passed the request on.
-func fromGateway(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusTooManyRequests, 499:
-		return true
-	}
-	return false
 }
 
 // responseLost is the error for an answer that says success but cannot be

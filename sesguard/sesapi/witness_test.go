@@ -240,6 +240,15 @@ func TestABodyIsSealedWhenTheCallHasEnded(t *testing.T) {
 	}
 }
 
+// The server has the mail when it has Content-Length octets.
+func TestABodyThatIsLongerThanItsLengthIsWholeAtItsLength(t *testing.T) {
+	r := &request{src: strings.NewReader("abcdef"), left: 3}
+	n, err := r.Read(make([]byte, 10))
+	if n != 3 || err != nil || !r.whole() {
+		t.Errorf("read %d, %v, whole %v; want the 3 octets of the length", n, err, r.whole())
+	}
+}
+
 // What the SDK's request log does, and tracing by a tee: the stream is wrapped
 // and hides its length.
 func TestAMiddlewareThatWrapsTheStreamDoesNotFailTheSend(t *testing.T) {
@@ -292,6 +301,13 @@ func TestAMiddlewareThatWrapsTheStreamDoesNotFailTheSend(t *testing.T) {
 			if err == nil || seserrors.MaybeAccepted(err) {
 				t.Errorf("100 octets were read: %v, want no doubt", err)
 			}
+			if name == "no length at all" {
+				return
+			}
+			_, err = attempt(t.Context(), t, sdkClient(breaks(0), option)) // without a look for the end
+			if !seserrors.MaybeAccepted(err) {
+				t.Errorf("Content-Length octets were read: %v, want doubt", err)
+			}
 		})
 	}
 }
@@ -341,6 +357,17 @@ func TestOneCallInDoubtPutsTheAttemptInDoubt(t *testing.T) {
 				t.Errorf("got %+v, %v; want doubt %v", r, err, tc.doubt)
 			}
 		})
+	}
+}
+
+func TestDoubtOutlastsALaterFailureToGetCredentials(t *testing.T) {
+	first, second := sdkClient(breaks(0)), refusing(t, fromIMDS(nobody))
+	_, err := attempt(t.Context(), t, apiFunc(func(ctx context.Context, in *sesv2.SendEmailInput, o ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+		first.SendEmail(ctx, in, o...)
+		return second.SendEmail(ctx, in, o...)
+	}))
+	if !seserrors.MaybeAccepted(err) {
+		t.Errorf("got %v, want the doubt of the first call", err)
 	}
 }
 
@@ -519,5 +546,34 @@ func TestARequestAfterTheEndOfItsAttemptIsNotSent(t *testing.T) {
 	}))
 	if err == nil || late() == nil || calls != 0 {
 		t.Errorf("%v, then %d requests", err, calls)
+	}
+}
+
+// An api that sends to two regions at once, say, and leaves the slower call
+// behind while it gets credentials.
+func TestARequestThatIsLeftBehindIsNotSent(t *testing.T) {
+	calls := 0
+	asked, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	client := sdkClient(doer(func(r *http.Request) (*http.Response, error) {
+		calls++
+		return answer(200, "", accepted)(r)
+	}), func(o *sesv2.Options) {
+		o.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			close(asked)
+			<-release
+			return testCredentials(ctx)
+		})
+	})
+	_, err := attempt(t.Context(), t, apiFunc(func(ctx context.Context, in *sesv2.SendEmailInput, o ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
+		go func() {
+			_, err := client.SendEmail(context.WithoutCancel(ctx), in, o...)
+			done <- err
+		}()
+		<-asked
+		return nil, &seserrors.Error{Class: seserrors.Unavailable}
+	}))
+	close(release)
+	if late := <-done; seserrors.MaybeAccepted(err) || late == nil || calls != 0 {
+		t.Errorf("%v, then %v and %d requests", err, late, calls)
 	}
 }
