@@ -13,8 +13,9 @@ import (
 
 // An Account is what SES knows of a sender, in one region. It starts out of
 // the sandbox, with the domain example.com verified, no limit of rate or
-// quota, no configuration sets and no templates. Its methods are safe for
-// concurrent use and hold from the next message on.
+// quota, no configuration sets, no templates and an empty suppression list,
+// which bounces and complaints fill. Its methods are safe for concurrent use
+// and hold from the next message on.
 type Account struct {
 	region     string
 	mu         sync.Mutex

@@ -2,6 +2,7 @@ package sestest
 
 import (
 	"cmp"
+	"slices"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -60,8 +61,8 @@ type destination struct {
 	ToAddresses, CcAddresses, BccAddresses []string
 }
 
-func (d destination) all() (list []string) {
-	return append(append(append(list, d.ToAddresses...), d.CcAddresses...), d.BccAddresses...)
+func (d destination) all() []string {
+	return slices.Concat(d.ToAddresses, d.CcAddresses, d.BccAddresses)
 }
 
 type nameValue struct{ Name, Value string }
