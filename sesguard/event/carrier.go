@@ -16,9 +16,9 @@ import (
 // Limits on what is read. SNS and SQS carry at most 256 KiB (1 MiB since 2025),
 // Lambda hands over at most 6 MiB.
 const (
-	maxDocument = 16 << 20  // one JSON value in a stream
-	maxUnpacked = 128 << 20 // all that Parse gets out of a gzip file
-	maxWraps    = 8         // carriers within carriers; SNS in SQS in Lambda are three
+	maxDocument = 16 << 20 // one JSON value in a stream
+	maxUnpacked = 64 << 20 // all that Parse gets out of a gzip file
+	maxWraps    = 8        // carriers within carriers; SNS in SQS in Lambda are three
 )
 
 // Parse reads events out of whatever carried them, and finds out by itself
@@ -118,7 +118,7 @@ func unzip(r io.Reader, limit int64) (io.Reader, error) {
 
 var (
 	errTooLong  = errors.New("a JSON value is longer than 16 MiB")
-	errUnpacked = errors.New("a gzip file unpacks to more than 128 MiB")
+	errUnpacked = errors.New("a gzip file unpacks to more than 64 MiB")
 )
 
 // A budget bounds what is read with an error of its own, where an

@@ -103,7 +103,7 @@
 // # Hostile input
 //
 // JSON of any shape is survived: unknown fields, kinds and types of fields are
-// no error, one value takes 16 MiB at most, a gzip file given to Parse 128 MiB,
+// no error, one value takes 16 MiB at most, a gzip file given to Parse 64 MiB,
 // carriers may hold each other 8 deep, nesting ends where encoding/json ends it.
 // Diagnose looks at 4 KiB, in time proportional to its length, and takes
 // addresses for no words. No error's text names a recipient.
