@@ -52,7 +52,7 @@ var blockLists = []struct {
 	{"banned sending ip", "Microsoft 365", "https://sender.office.com/", false},
 	{"s3140", "Outlook.com", "https://olcsupport.office.com/", false},
 	{"s3150", "Outlook.com", "https://olcsupport.office.com/", false},
-	{"tosa@rx.t-online.de", "T-Online", "mailto:tosa@rx.t-online.de", false},
+	{"(bl)", "T-Online", "mailto:tosa@rx.t-online.de", false},
 	{"attrbl", "AT&T", "", false},
 	{"postmaster.comcast.net", "Comcast", "https://spa.xfinity.com/report", false},
 	{"spectrum.net", "Spectrum", "https://www.spectrum.net/support/internet/understanding-email-error-codes", false},
