@@ -28,8 +28,9 @@ import (
 // It confirms the subscription of an allowed topic by itself. Raw message
 // delivery must be off: SNS does not sign it, and it is refused.
 //
-// It needs no other limits than those of the http.Server, which should have a
-// ReadTimeout. Set the fields before its first use; it must not be copied. It is
+// A stranger who knows the topic's ARN can ask for certificates that do not
+// exist, and while the genuine one is not yet known, those requests compete: give
+// the endpoint a path that cannot be guessed. Set the fields before its first use; it must not be copied. It is
 // safe for concurrent use.
 type Handler struct {
 	// Topics are the ARNs of the topics whose posts count. It is required: with
