@@ -81,6 +81,7 @@ var (
 	codePrefix   = regexp.MustCompile(`^([2-5]\d\d)(?:[ \-:,#]|$)`)
 	enhancedCode = regexp.MustCompile(`(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?:$|[^\d.]|\.(?:$|\D))`)
 	link         = regexp.MustCompile(`(?:https?://|www\.)[^\s<>"')\]]+`)
+	ipv4         = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
 	address      = regexp.MustCompile(`[^\s<>()\[\]:;,'"]+@[^\s<>()\[\]:;,'"]+`)
 
 	// oldWrapping is what SES wrote until about 2016. It says "Unknown address
@@ -123,6 +124,7 @@ func newReply(text string) reply {
 	plain = strings.NewReplacer("’", "'", "‘", "'", "`", "'", "_", " ").Replace(plain)
 	r.links = strings.Join(link.FindAllString(plain, -1), " ")
 	plain = address.ReplaceAllString(link.ReplaceAllString(plain, " "), "@")
+	plain = ipv4.ReplaceAllString(plain, "ipv4")
 	plain = strings.NewReplacer("<@>", "@", "[@]", "@", "(@)", "@").Replace(plain)
 	r.words = " " + strings.Join(strings.Fields(plain), " ") + " "
 	return r
@@ -158,6 +160,9 @@ func (r *reply) reason() seserrors.Reason {
 	if r.enhanced != "" {
 		for _, f := range enhancedRules {
 			if rest, ok := strings.CutPrefix(r.enhanced, f.enhanced); ok && (rest == "" || strings.HasSuffix(f.enhanced, ".")) {
+				if r.code == 521 {
+					break // refuses the sending host, whatever the enhanced code says (RFC 7504)
+				}
 				return f.reason
 			}
 		}

@@ -315,7 +315,7 @@ func TestRandomScripts(t *testing.T) {
 	if s := os.Getenv("EVENT_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
-	if testing.Short() {
+	if testing.Short() || underRace {
 		scripts = 1000
 	}
 	ends := map[event.DoubtState]int{}

@@ -115,7 +115,11 @@ func FuzzDiagnose(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
+		n := 0
 		for line := range strings.Lines(string(data)) {
+			if n++; n%10 != 0 {
+				continue
+			}
 			var l struct{ Text string }
 			if err := json.Unmarshal([]byte(line), &l); err != nil {
 				f.Fatal(err)

