@@ -219,3 +219,25 @@ func BenchmarkDiagnose(b *testing.B) {
 		Diagnose(list[i%len(list)].Text)
 	}
 }
+
+// Words that elsewhere mean a dead address, about something else: none of these
+// costs a good address.
+func TestNothingButTheRecipientSuppresses(t *testing.T) {
+	for _, text := range []string{
+		"550 5.7.1 The sending domain does not exist", "550 sender b@example.com does not exist", "553 sender's domain example.com not found",
+		"550 5.7.1 Your IP does not have a PTR record", "550 Message does not have a valid From header", "550 5.7.1 DKIM record does not exist",
+		"550 HELO name does not exist in DNS", "550 5.7.1 relay access denied, authentication is disabled", "554 delivery to this host is disabled",
+		"550 Your account is suspended from sending", "554 5.7.1 your IP has been suspended due to abuse", "421 service has been discontinued",
+		"550 Absender unbekannt", "550 5.7.1 reverse DNS not found", "554 Client host not found, [192.0.2.1]", "550 5.7.1 host 192.0.2.1 is disabled for spam",
+		"550 5.7.1 Attachment type does not exist on the allow list", "550 5.1.1 sender rejected", "550 5.7.1 unknown sender, relay is disabled",
+		"554 5.7.1 mail server closed the account of your network", "550 5.7.1 IP [192.0.2.1] is inactive in our reputation list",
+		"550 5.7.1 No such user agent is welcome here: blocked using zen.spamhaus.org", "550 5.7.26 user unknown, DMARC", "521 5.1.1 no", "521 5.2.1 no",
+		"554 certificate no longer valid", "554 5.7.1 DMARC record of example.com was not found", "550 5.7.1 SPF record does not exist",
+		"450 4.1.1 unverified address: user unknown so far", "550 mailbox or policy", "450 4.1.1 try later", "550 5.7.1 Kaboom",
+		"550 Domain frequency limited", "550 5.1.1 too many recipients this hour", "454 4.7.0 mailbox is locked by another process",
+	} {
+		if d := Diagnose(text); meanings[d.Reason].do == Suppress {
+			t.Errorf("%s: %s", d.Reason, text)
+		}
+	}
+}
