@@ -106,36 +106,14 @@ func (e *Event) diagnose(r *Recipient) (Diagnosis, bool) {
 	return Diagnosis{}, false
 }
 
-// A bounceRule says what a type and subtype of bounces mean.
-type bounceRule struct {
-	kind, sub string // "" fits any
-	reason    seserrors.Reason
-	words     bool // the receiver's words decide, the reason stands where they are missing
-}
-
-// bounceRules follow the SES Developer Guide, "Bounce types". A word of the
-// receiver counts where SES's subtype says little; where it says that the
-// words were not understood either, nothing is known.
-var bounceRules = []bounceRule{
-	{"Permanent", "General", recipientUnknown, true},
-	{"Permanent", "NoEmail", recipientUnknown, true},
-	{"Permanent", "Suppressed", seserrors.RecipientSuppressed, false},
-	{"Permanent", "OnAccountSuppressionList", seserrors.RecipientSuppressed, false},
-	{"Permanent", "OnTenantSuppressionList", seserrors.RecipientSuppressed, false},
-	{"Permanent", "UnsubscribedRecipient", recipientUnsubscribed, false},
-	{"Permanent", "EmailValidationSuppressed", validationSuppressed, false},
-	{"Permanent", "", undetermined, true},
-	{"Transient", "MailboxFull", mailboxFull, false},
-	{"Transient", "MessageTooLarge", seserrors.MessageTooLong, false},
-	{"Transient", "ContentRejected", contentRefused, true},
-	{"Transient", "AttachmentRejected", contentRefused, false},
-	{"Transient", "CustomTimeoutExceeded", deliveryTimeExceeded, false},
-	{"Transient", "", undetermined, true},
-	{"", "", undetermined, true},
-}
-
+// diagnoseBounce asks the receiver's words, or its status code where there are
+// none, and SES's types.
 func (e *Event) diagnoseBounce(r *Recipient) Diagnosis {
-	d := Diagnose(r.Diagnostic)
+	said := r.Diagnostic
+	if said == "" && r.Status != "5.0.0" { // which says no more than the bounce
+		said = r.Status
+	}
+	d := Diagnose(said)
 	if d.Enhanced == "" {
 		d.Enhanced = r.Status
 	}
@@ -146,7 +124,7 @@ func (e *Event) diagnoseBounce(r *Recipient) Diagnosis {
 		understood := d.Reason != undetermined
 		switch {
 		case b.words && understood:
-		case b.words && b.reason == recipientUnknown && (r.Diagnostic != "" || e.BounceSubType == "NoEmail" && len(e.Recipients) > 1):
+		case b.words && b.reason == recipientUnknown && (said != "" || e.BounceSubType == "NoEmail" && len(e.Recipients) > 1):
 			// There are words, but nobody knows what they blame. NoEmail means that SES
 			// could not read whom the bounce is about.
 			d.Reason = undetermined
@@ -156,19 +134,6 @@ func (e *Event) diagnoseBounce(r *Recipient) Diagnosis {
 		break
 	}
 	return d
-}
-
-// delayReasons follow the SES Developer Guide, "DeliveryDelay object".
-var delayReasons = map[string]seserrors.Reason{
-	"InternalFailure":                receiverUnavailable, // in truth SES's own trouble: later, too
-	"General":                        receiverUnavailable,
-	"MailboxFull":                    mailboxFull,
-	"SpamDetected":                   receiverBusy,
-	"RecipientServerError":           receiverUnavailable,
-	"IPFailure":                      sendingIPBlocked,
-	"TransientCommunicationFailure":  receiverUnavailable,
-	"BYOIPHostNameLookupUnavailable": sendingIPBlocked,
-	"SendingDeferral":                receiverBusy,
 }
 
 func (e *Event) diagnoseDelay(r *Recipient) Diagnosis {

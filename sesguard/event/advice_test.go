@@ -196,6 +196,17 @@ func TestNoEmailOfSeveralRecipientsSuppressesNobody(t *testing.T) {
 	}
 }
 
+// A report with a status code and no words is judged by the code.
+func TestStatusWithoutWords(t *testing.T) {
+	for status, want := range map[string]event.Do{"5.1.1": event.Suppress, "5.0.0": event.Suppress, "5.2.2": event.Later, "5.7.1": event.Nothing, "5.7.26": event.Correct} {
+		e := one(t, bounceOf("Permanent", "General", "ann@example.net", ""))
+		e.Recipients[0].Status = status
+		if a := e.Advice()[0]; a.Do != want || status != "5.0.0" && e.Err().Enhanced != status {
+			t.Errorf("%s: %+v, want %v", status, a, want)
+		}
+	}
+}
+
 func TestErrorsNameNoRecipients(t *testing.T) {
 	for _, words := range []string{
 		"550 5.1.1 <ann@example.net>: unknown", "550 no ann@example.net here", `550 "ann"@example.net?`,
