@@ -89,13 +89,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // readPost reads the body. A sender that stands still holds the connection no
 // longer than SNS needs; where the ResponseWriter sets no deadlines, the limit
-// of the server holds. Without its end the deadline would cancel the request's
-// context while Handle works.
+// of the server holds.
 func readPost(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	if control.SetReadDeadline(time.Now().Add(readTimeout)) == nil {
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
 	if err != nil {
 		return nil, fmt.Errorf("reading the post: %w", err)
