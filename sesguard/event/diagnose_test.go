@@ -16,8 +16,8 @@ type labelled struct {
 	Reason seserrors.Reason
 }
 
-// corpus reads real replies: diagnostics.jsonl from public reports, more.jsonl
-// as the providers' own pages and servers write them.
+// corpus reads replies: those of diagnostics.jsonl are from public reports,
+// those of more.jsonl are worded after the replies of receivers and servers.
 func corpus(t testing.TB, file string) []labelled {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + file)
