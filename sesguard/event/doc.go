@@ -66,9 +66,10 @@
 //	receiver-unavailable      unavailable  later: 1 day
 //	unrecognized              rejected     nothing; read the text
 //
-// A temporary bounce suppresses nobody by itself, and one without a word of the
-// receiver asks for nothing: it is most often an automatic reply, and a mail
-// that is sent again would arrive twice.
+// A temporary bounce suppresses nobody by itself: what would, and what is not
+// understood, is for later, after 3 days. One of the subtype General without a
+// report of the receiver asks for nothing: it is most often an automatic reply,
+// and a mail that is sent again would arrive twice.
 //
 // A [SuppressionList] keeps the addresses that get no more mail, and counts
 // what counts only when it repeats. It satisfies sesguard.Suppressions.

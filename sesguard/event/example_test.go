@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 
@@ -62,7 +63,14 @@ func ExampleHandler() {
 		},
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /sns/3kq8yd1f", h)
+	mux.Handle("POST /sns/3kq8yd1f", h) // a path that cannot be guessed
+
+	// What SNS did not sign is refused.
+	forged := httptest.NewRequest("POST", "/sns/3kq8yd1f", strings.NewReader(bounced))
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, forged)
+	fmt.Println(answer.Code)
+	// Output: 403
 }
 
 func ExampleDiagnose() {
