@@ -1,0 +1,270 @@
+package event
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+// A Diagnosis is what the words of a receiving server mean.
+type Diagnosis struct {
+	// Reason is why the receiver refused; seserrors.Unrecognized where its
+	// words are not understood, so that nothing is suppressed on them.
+	Reason   seserrors.Reason
+	Code     int    // reply code, such as 550; 0 if none
+	Enhanced string // enhanced status code, such as "5.1.1"; "" if none
+	// BlockList names the list that the words blame, such as "Spamhaus SBL" or
+	// the list's host; "" if they blame none. Delisting is the page of its
+	// operator, where one is known.
+	BlockList, Delisting string
+}
+
+// maxDiagnostic bounds how much of a text is looked at. Real replies are
+// shorter than 1 KiB.
+const maxDiagnostic = 4 << 10
+
+// Diagnose says what a receiver's reply means, wherever it comes from: the
+// diagnosticCode of an event, the Diagnostic-Code of a delivery status
+// notification, the log of a mail server. It takes the wrappings of SES and of
+// relays off ("smtp;", "Message expired: …<421 4.4.1 …>", "host … said: 550 …")
+// and judges the receiver's own reply.
+//
+// The words decide first, since receivers use one code for many things: 550
+// 5.7.1 means a block list, spam, DMARC, and an unknown user. Then the enhanced
+// status code counts, but those that say little, such as 5.7.1, count for
+// nothing. Addresses in the text are not read as words.
+//
+// It looks at the first 4 KiB of the text. It is safe for concurrent use.
+func Diagnose(diagnostic string) Diagnosis {
+	outer := newReply(diagnostic)
+	d := Diagnosis{Code: outer.code, Enhanced: outer.enhanced}
+	if m := oldWrapping.FindStringSubmatch(outer.text); m != nil {
+		outer = newReply(m[1])
+		outer.code, _ = strconv.Atoi(strings.TrimLeft(m[0], " ")[:3])
+		d = Diagnosis{Code: outer.code, Enhanced: outer.enhanced}
+	}
+	r := outer
+	if inner, ok := unwrap(outer.text); ok {
+		if r = newReply(inner); r.code != 0 {
+			d.Code = r.code
+		}
+		if r.enhanced != "" {
+			d.Enhanced = r.enhanced
+		}
+	}
+	if d.Reason = r.reason(); d.Reason == undetermined {
+		d.Reason = outer.reason()
+	}
+	switch d.Reason {
+	case sendingIPBlocked, sendingDomainBlocked:
+		d.BlockList, d.Delisting = blockList(outer, false)
+	case contentRefused:
+		d.BlockList, d.Delisting = blockList(outer, true)
+	}
+	return d
+}
+
+// A reply is a receiver's answer, prepared for the rules.
+type reply struct {
+	code     int
+	enhanced string
+	text     string // on one line, with its code, as written
+	words    string // in lower case, without codes, addresses and links, in spaces
+	links    string // the links, in lower case
+}
+
+var (
+	replyPrefix  = regexp.MustCompile(`^(?i)(?:(?:smtp|x-[a-z0-9-]+|x400|unknown)\s*;\s*)+`)
+	codePrefix   = regexp.MustCompile(`^([2-5]\d\d)(?:[ \-:,#]|$)`)
+	enhancedCode = regexp.MustCompile(`(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?:$|[^\d.]|\.(?:$|\D))`)
+	link         = regexp.MustCompile(`(?:https?://|www\.)[^\s<>"')\]]+`)
+	ipv4         = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
+	address      = regexp.MustCompile(`[^\s<>()\[\]:;,'"]+@[^\s<>()\[\]:;,'"]+`)
+
+	// oldWrapping is what SES wrote until about 2016. It says "Unknown address
+	// error" around every reply, so only the reply within counts.
+	oldWrapping = regexp.MustCompile(`\b[45]\d\d-'(.+)'(?: \(delivery attempts|$)`)
+
+	// wrappings leave the reply within: what SES writes when it gives up, and
+	// what Exchange, Postfix and Exim write about the next server.
+	wrappings = []*regexp.Regexp{
+		regexp.MustCompile(`<([45]\d\d[ \-].*)>`),
+		regexp.MustCompile(`(?:->|said:|returned:?|responded:?|answered:?|response was:?|server was:?) ['"“]?([45]\d\d[ \-#].*)$`),
+		regexp.MustCompile(`(?:error from remote (?:mail )?server .*?): ([45]\d\d[ \-].*)$`),
+		regexp.MustCompile(`^220-\S+ (4\d\d .*)$`),
+	}
+)
+
+// unwrap returns the reply of the next server that a reply repeats.
+func unwrap(text string) (string, bool) {
+	for _, w := range wrappings {
+		if m := w.FindStringSubmatch(text); m != nil {
+			return m[1], true
+		}
+	}
+	return "", false
+}
+
+func newReply(text string) reply {
+	if len(text) > maxDiagnostic {
+		text = text[:maxDiagnostic]
+	}
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	r := reply{text: replyPrefix.ReplaceAllString(text, "")}
+	if m := codePrefix.FindStringSubmatch(r.text); m != nil {
+		r.code, _ = strconv.Atoi(m[1])
+	}
+	if m := enhancedCode.FindStringSubmatch(r.text); m != nil {
+		r.enhanced = m[1]
+	}
+	plain := strings.ToLower(unfold(r.text, r.code, r.enhanced))
+	plain = strings.NewReplacer("’", "'", "‘", "'", "`", "'", "_", " ").Replace(plain)
+	r.links = strings.Join(link.FindAllString(plain, -1), " ")
+	plain = address.ReplaceAllString(link.ReplaceAllString(plain, " "), "@")
+	plain = ipv4.ReplaceAllString(plain, "ipv4")
+	plain = strings.NewReplacer("<@>", "@", "[@]", "@", "(@)", "@").Replace(plain)
+	r.words = " " + strings.Join(strings.Fields(plain), " ") + " "
+	return r
+}
+
+// unfold drops the codes that stand before each line of a folded reply: they
+// split the phrases that rules look for.
+func unfold(text string, code int, enhanced string) string {
+	if code == 0 {
+		return strings.TrimPrefix(text, enhanced+" ")
+	}
+	c := strconv.Itoa(code)
+	words := strings.Split(text, " ")
+	kept := words[:0]
+	for _, w := range words {
+		w = strings.TrimPrefix(w, c+"-")
+		w = strings.TrimPrefix(w, "#")
+		if w == "" || w == c || w == enhanced {
+			continue
+		}
+		kept = append(kept, w)
+	}
+	return strings.Join(kept, " ")
+}
+
+// reason asks the rules for words, then those for enhanced codes.
+func (r *reply) reason() seserrors.Reason {
+	for i := range diagnosticRules {
+		if diagnosticRules[i].fits(r) {
+			return diagnosticRules[i].reason
+		}
+	}
+	if r.enhanced != "" {
+		for _, f := range enhancedRules {
+			if rest, ok := strings.CutPrefix(r.enhanced, f.enhanced); ok && (rest == "" || strings.HasSuffix(f.enhanced, ".")) {
+				if r.code == 521 {
+					break // refuses the sending host, whatever the enhanced code says (RFC 7504)
+				}
+				return f.reason
+			}
+		}
+	}
+	return undetermined
+}
+
+// A diagnosticRule says what one phrase of receivers means.
+type diagnosticRule struct {
+	// text is a phrase in lower case, made of whole words; " * " stands for a
+	// gap of up to maxGap bytes, "~" at its end for any rest of a word, and "^"
+	// at its start for the start of the reply's words, behind an address or the
+	// receiver's name at most.
+	text string
+	// code is the start of the reply code or of the enhanced status code that
+	// the reply must have; "" fits any.
+	code string
+	// link is a piece that one of the reply's links must hold; "" fits any.
+	link   string
+	reason seserrors.Reason
+}
+
+// maxGap bounds what " * " stands for, so that words of another sentence do
+// not complete a phrase and a hostile text costs little.
+const maxGap = 80
+
+func (d *diagnosticRule) fits(r *reply) bool {
+	if d.code != "" && !strings.HasPrefix(strconv.Itoa(r.code), d.code) && !strings.HasPrefix(r.enhanced, d.code) {
+		return false
+	}
+	if d.link != "" && !strings.Contains(r.links, d.link) {
+		return false
+	}
+	return d.text == "" || holds(r.words, d.text)
+}
+
+// holds reports whether the pattern occurs in words.
+func holds(words, pattern string) bool {
+	pattern, anchored := strings.CutPrefix(pattern, "^")
+	first, rest, gap := strings.Cut(pattern, " * ")
+	for at := 0; ; {
+		i := indexPhrase(words[at:], first)
+		if i < 0 || anchored && !leads(words[:at+i]) {
+			return false
+		}
+		at += i + len(strings.TrimSuffix(first, "~"))
+		if !gap {
+			return true
+		}
+		near := words[at:]
+		if len(near) > maxGap+len(rest) {
+			near = near[:maxGap+len(rest)]
+		}
+		if holds(near, rest) {
+			return true
+		}
+	}
+}
+
+// leads reports whether nothing but the subject of a reply stands before its
+// words: the address it is about.
+func leads(before string) bool {
+	return strings.Trim(before, " :.,;-@<>[]()") == ""
+}
+
+// indexPhrase finds a phrase between the limits of words.
+func indexPhrase(words, phrase string) int {
+	phrase, open := strings.CutSuffix(phrase, "~")
+	for at := 0; ; {
+		i := strings.Index(words[at:], phrase)
+		if i < 0 {
+			return -1
+		}
+		start, end := at+i, at+i+len(phrase)
+		if (start == 0 || !letter(words, start-1) || !letter(words, start)) && (open || end == len(words) || !letter(words, end) || !letter(words, end-1)) {
+			return start
+		}
+		at = start + 1
+	}
+}
+
+// letter reports whether a word goes on at i. Bytes of other scripts count as
+// letters.
+func letter(s string, i int) bool {
+	c := s[i]
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c >= utf8.RuneSelf
+}
+
+// blockList names the list that a reply blames; only one that lists links if
+// the content is to blame.
+func blockList(r reply, links bool) (name, page string) {
+	all := r.words + r.links
+	for i := range blockLists {
+		if l := &blockLists[i]; (l.links || !links) && strings.Contains(all, l.token) {
+			return l.name, l.page
+		}
+	}
+	if m := listHost.FindStringSubmatch(r.words); m != nil && !links {
+		return m[1], ""
+	}
+	return "", ""
+}
+
+// listHost finds the name of a list that is not known.
+var listHost = regexp.MustCompile(`(?:blocked|rejected|listed|found|blacklisted) (?:using|by|in|on|at) (?:the )?((?:[a-z0-9-]+\.)+[a-z]{2,})`)
