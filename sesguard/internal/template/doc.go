@@ -34,7 +34,7 @@
 // # Hostile templates
 //
 // Parse takes time in proportion to the text. Blocks, partials and expressions
-// nest 1,000 deep; an execution visits 5,000,000 parts of a template and makes 40
+// nest 1,000 deep; an execution visits 1,000,000 parts of a template and makes 40
 // MB, SES's limit of a message; a check reports at most 100 problems. What goes
 // beyond is an error or a problem, never a panic.
 package template

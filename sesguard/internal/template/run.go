@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxSteps    = 5_000_000
+	maxSteps    = 1_000_000
 	maxOutput   = 40 << 20 // octets, SES's limit of a message ("Service quotas in Amazon SES")
 	maxProblems = 100
 )
