@@ -47,8 +47,8 @@ func (s *Status) UnmarshalText(text []byte) error {
 // A Finding is what one check found about one subject. Its texts hold no password
 // and of a key id at most the last four characters.
 type Finding struct {
-	Check   string           `json:"check"`            // stable slug, see the package's table
-	Subject string           `json:"subject"`          // what was looked at: a host, an address, a domain
+	Check   string           `json:"check"`   // stable slug, see the package's table
+	Subject string           `json:"subject"` // what was looked at: a host, an address, a domain
 	Status  Status           `json:"status"`
 	Detail  string           `json:"detail"`           // what was found, or why the check was skipped
 	Advice  string           `json:"advice,omitempty"` // what to do about it

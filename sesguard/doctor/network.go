@@ -306,7 +306,7 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clear: "clear text, as the settings say"}[r.mode(r.port)]
 	default:
 		x := explain[own.fail.kind]
-		f.Detail, f.Advice, f.Reason = x.short+": "+words(own.fail.err), x.advice, x.reason
+		f.Detail, f.Advice, f.Reason = x.short+": "+words(own.fail), x.advice, x.reason
 		var e *seserrors.Error
 		if errors.As(own.fail.err, &e) {
 			f.Reason = e.Reason
