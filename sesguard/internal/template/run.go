@@ -232,31 +232,39 @@ func (b *block) includesZero(s *scope) bool {
 // each executes body for each item of a list, or each value of an object in the
 // order of its keys.
 func (r *run) each(b *block, v value, body, otherwise *list, s *scope) error {
-	var keys []any
-	switch x := v.v.(type) {
-	case []any:
-		for i := range x {
-			keys = append(keys, float64(i))
-		}
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(x)) {
-			keys = append(keys, key)
-		}
-	default:
+	var keys []string
+	items, isList := v.v.([]any)
+	object, isObject := v.v.(map[string]any)
+	count := len(items)
+	switch {
+	case isObject:
+		keys = slices.Sorted(maps.Keys(object))
+		count = len(keys)
+	case !isList:
 		if err := r.noList(b, v, otherwise); err != nil {
 			return err
 		}
 	}
-	if len(keys) == 0 {
+	if count == 0 {
 		return r.list(otherwise, s)
 	}
-	for i, key := range keys {
+	for i := range count {
 		if r.steps++; r.steps > maxSteps {
 			return r.exceeds(b.pos, "the template repeats its parts more than %d times", maxSteps)
 		}
-		item := v.step(format(key))
+		var item value
+		var key any
+		if isList {
+			key = float64(i)
+			item = value{v: items[i], found: true}
+			if v.name != nil {
+				item.name = &name{up: v.name, part: strconv.Itoa(i)}
+			}
+		} else {
+			key, item = keys[i], v.step(keys[i])
+		}
 		inner := s.in(item)
-		inner.loop = &loop{up: s.loop, index: i, last: i == len(keys)-1, key: key, known: true}
+		inner.loop = &loop{up: s.loop, index: i, last: i == count-1, key: key, known: true}
 		inner.bind(b.params, item, value{v: key, found: true})
 		if err := r.list(body, inner); err != nil {
 			return err
