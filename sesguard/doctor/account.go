@@ -100,6 +100,11 @@ func (r *run) getAccount(ctx context.Context) bool {
 		r.skip(unknown("GetAccount", e), checkSandbox, checkSending, checkQuota)
 	case e.Class == seserrors.Canceled && ctx.Err() != nil:
 		return false
+	case e.Class == seserrors.Throttled:
+		f.Status, f.Reason = Warn, e.Reason
+		f.Detail = "the API takes the credentials, but others make control calls too: more than one a second"
+		f.Advice = "Let all control calls of the account share one pace."
+		r.skip(unknown("GetAccount", e), checkSandbox, checkSending, checkQuota)
 	default:
 		f.Status, f.Reason, f.Detail, f.Advice = Fail, e.Reason, words(e), e.Reason.Advice()
 	}
@@ -225,8 +230,8 @@ const outOfTime = "not checked: at one control call a second it did not fit into
 func (r *run) suppression(ctx context.Context, to address, set *sesv2.GetConfigurationSetOutput) {
 	start := time.Now()
 	f := Finding{Check: checkSuppression, Subject: to.spelled, Status: OK, Detail: "is not on the suppression list"}
-	spellings := []string{to.spelled}
-	if lower := strings.ToLower(to.spelled); lower != to.spelled {
+	spellings := []string{to.asked()}
+	if lower := strings.ToLower(to.asked()); lower != to.asked() {
 		spellings = append(spellings, lower)
 	}
 	for _, spelling := range spellings {
@@ -251,7 +256,7 @@ func (r *run) suppression(ctx context.Context, to address, set *sesv2.GetConfigu
 func (r *run) suppressed(f *Finding, spelling string, d *types.SuppressedDestination, set *sesv2.GetConfigurationSetOutput) {
 	f.Status, f.Reason = Fail, seserrors.RecipientSuppressed
 	f.Detail = "is on the suppression list"
-	if spelling != f.Subject {
+	if spelling == strings.ToLower(f.Subject) && spelling != f.Subject {
 		f.Detail += " in lower case"
 	}
 	f.Detail += ", reason " + string(d.Reason)

@@ -21,7 +21,7 @@ func (r *run) certificate(start time.Time, probes []probe) bool {
 	f := Finding{Check: checkCertificate, Subject: r.host}
 	if len(chain) == 0 {
 		f.Detail = "TLS could not be set up"
-		if r.mode(r.port) == clear {
+		if r.mode(r.port) == clearText {
 			f.Detail = "clear text, as the settings say"
 		}
 		r.found(start, f)

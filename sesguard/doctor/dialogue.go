@@ -118,7 +118,7 @@ func (r *run) open(ctx context.Context, port int) (*session, *failure) {
 			fail = s.upgrade(r.tlsConfig())
 		}
 	}
-	if fail == nil && r.mode(port) != clear {
+	if fail == nil && r.mode(port) != clearText {
 		fail = s.hello()
 	}
 	if fail != nil {

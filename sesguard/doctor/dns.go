@@ -61,8 +61,8 @@ func (r *run) dkim(ctx context.Context, id *identity) verdict {
 		d = signer.out.DkimAttributes
 	}
 	severity := Fail
-	if id.failed {
-		severity = Warn // the identity has failed already, perhaps for want of these records
+	if id.failed || !signer.verified() {
+		severity = Warn // the identity has failed already, perhaps for want of these records, or mail leaves without
 	}
 	switch {
 	case signer.out == nil:
@@ -298,7 +298,7 @@ func (r *run) includesSES(ctx context.Context, domain string) (bool, error) {
 			if !ok {
 				target, ok = strings.CutPrefix(term, "redirect=")
 			}
-			if target == "amazonses.com" {
+			if target = strings.TrimSuffix(target, "."); target == "amazonses.com" {
 				return true, nil
 			}
 			if ok {

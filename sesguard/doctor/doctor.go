@@ -171,6 +171,15 @@ func parseAddress(s string) address {
 	return a
 }
 
+// asked returns the address as SES is asked for it: as it is spelled, but with an
+// international domain in Punycode.
+func (a address) asked() string {
+	if strings.EqualFold(a.spelled, a.local+"@"+a.domain) {
+		return a.spelled
+	}
+	return a.local + "@" + a.domain
+}
+
 // simulated reports whether the address is one of SES's mailbox simulator.
 func (a address) simulated() bool { return a.domain == "simulator.amazonses.com" }
 

@@ -133,6 +133,9 @@ func TestABrokenWorldIsNamedAndNothingElseFails(t *testing.T) {
 		{"GetAccount is not allowed", func(w *world) {
 			w.api.errs["GetAccount"] = apiError("AccessDeniedException", "User is not authorized to perform: ses:GetAccount")
 		}, checkCredentials, Warn, "ses:GetAccount"},
+		{"others make control calls too", func(w *world) {
+			w.api.errs["GetAccount"] = apiError("TooManyRequestsException", "Too many requests")
+		}, checkCredentials, Warn, "more than one a second"},
 		{"the API of another region", func(w *world) { w.cfg.API = regional{w.api} }, checkCredentials, Warn, "asked in eu-west-1"},
 
 		{"the sandbox with an unverified recipient", func(w *world) { w.api.account.ProductionAccessEnabled = false }, checkSandbox, Fail, "may not send there"},
@@ -163,6 +166,13 @@ func TestABrokenWorldIsNamedAndNothingElseFails(t *testing.T) {
 			w.api.identities["sales@example.com"] = addressIdentity()
 			w.cfg.From = "Sales@example.com"
 		}, checkIdentity, Fail, "letter case"},
+		{"an address of a domain that is pending", func(w *world) {
+			id := identity(w)
+			id.VerifiedForSendingStatus, id.VerificationStatus, id.DkimAttributes.Status = false, "PENDING", "PENDING"
+			w.api.identities["news@example.com"] = addressIdentity()
+			w.clear("_domainkey")
+			w.dns.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=none"}
+		}, checkDKIM, Warn, "one._domainkey.example.com CNAME"},
 		{"a parent domain is verified", func(w *world) { w.cfg.From = "a@x.y.example.com" }, checkIdentity, OK, "example.com is verified"},
 		{"an international domain", func(w *world) {
 			w.cfg.From = "a@bücher.example"
@@ -231,6 +241,10 @@ func TestABrokenWorldIsNamedAndNothingElseFails(t *testing.T) {
 		}, checkDMARC, Fail, "neither DKIM nor SPF aligns"},
 		{"SPF alone aligns", func(w *world) { identity(w).DkimAttributes.SigningEnabled = false }, checkDMARC, OK, "SPF aligns"},
 
+		{"an international recipient that is suppressed", func(w *world) {
+			w.cfg.To = []string{"ann@bücher.example"}
+			w.api.suppressed["ann@xn--bcher-kva.example"] = "BOUNCE"
+		}, checkSuppression, Fail, "is on the suppression list, reason BOUNCE"},
 		{"no such configuration set", func(w *world) { w.cfg.ConfigurationSet = "Main" }, checkConfigSet, Fail, "does not exist in us-east-1"},
 		{"the identity's default set is gone", func(w *world) {
 			w.cfg.ConfigurationSet = ""
@@ -449,6 +463,10 @@ func TestARealSendGoesOverWhatWorks(t *testing.T) {
 		{"SMTP", func(*world, *sendingAPI) {}, OK, "accepted as ", 0},
 		{"API", func(w *world, _ *sendingAPI) { w.cfg.SMTP = smtpclient.Config{} }, OK, "accepted as id-1", 1},
 		{"refused over SMTP", func(w *world, _ *sendingAPI) { w.server.Account.Unverify() }, Fail, "not verified", 0},
+		{"refused for what another check has said", func(w *world, api *sendingAPI) {
+			w.server.Account.Unverify()
+			clear(api.identities)
+		}, Warn, "not verified", 0},
 		{"refused over the API", func(w *world, api *sendingAPI) {
 			w.cfg.SMTP = smtpclient.Config{}
 			api.errs["SendEmail"] = apiError("MessageRejected", "Email address is not verified. The following identities failed the check in region US-EAST-1: news@example.com")

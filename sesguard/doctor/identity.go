@@ -26,8 +26,8 @@ func (id *identity) verified() bool {
 	return id.out != nil && id.out.VerifiedForSendingStatus
 }
 
-// signer returns the identity whose DKIM settings count, and isDomain whether it
-// is a domain.
+// signer returns the identity whose DKIM settings count: the domain's, unless the
+// address has its own that work.
 func (id *identity) signer() *identity {
 	if id.out != nil && id.out.DkimAttributes != nil && id.out.DkimAttributes.SigningEnabled && strings.Contains(id.name, "@") &&
 		id.out.DkimAttributes.Status == types.DkimStatusSuccess || id.domain == nil {
@@ -70,7 +70,7 @@ func domains(domain string) []string {
 // find returns the identity that counts for an address: the address in its own
 // spelling, with the nearest domain that SES knows. Verified is preferred.
 func (r *run) find(ctx context.Context, a address) (*identity, *seserrors.Error) {
-	own, e := r.get(ctx, a.spelled)
+	own, e := r.get(ctx, a.asked())
 	if e != nil {
 		return nil, e
 	}
@@ -94,7 +94,7 @@ func (r *run) find(ctx context.Context, a address) (*identity, *seserrors.Error)
 
 // verified returns the identity that verifies an address, "" if none does.
 func (r *run) verified(ctx context.Context, a address) (string, *seserrors.Error) {
-	for _, name := range append([]string{a.spelled}, domains(a.domain)...) {
+	for _, name := range append([]string{a.asked()}, domains(a.domain)...) {
 		id, e := r.get(ctx, name)
 		if e != nil {
 			return "", e
@@ -160,7 +160,7 @@ func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 	if id.out == nil {
 		f.Detail = "neither the address nor its domain " + r.from.domain + " is known to SES" + r.in()
 		f.Advice = "Verify the domain in this region: identities belong to one region, and the letter case of a verified address counts."
-		if lower := strings.ToLower(r.from.spelled); lower != r.from.spelled {
+		if lower := strings.ToLower(r.from.asked()); lower != r.from.asked() {
 			if other, e := r.get(ctx, lower); e == nil && other.verified() {
 				f.Detail = lower + " is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart"
 				f.Advice = "Write " + lower + " in From, or verify the domain, which covers every spelling."

@@ -24,7 +24,7 @@ type mode uint8
 const (
 	startTLS mode = iota
 	wrapper
-	clear
+	clearText
 )
 
 // The ports of SES ("Connecting to an Amazon SES SMTP endpoint").
@@ -81,13 +81,13 @@ func (r *run) mode(port int) mode {
 		return wrapper
 	case slices.Contains(sesPorts, port):
 		if port == r.port && r.SMTP.TLS == smtpclient.TLSNone {
-			return clear
+			return clearText
 		}
 		return startTLS
 	case r.SMTP.TLS == smtpclient.TLSWrapper:
 		return wrapper
 	case r.SMTP.TLS == smtpclient.TLSNone:
-		return clear
+		return clearText
 	}
 	return startTLS
 }
@@ -303,7 +303,7 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 	case own.session && len(also) > 0:
 		f.Status, f.Detail = Warn, "TLS works on the configured port, but not on others: "+strings.Join(also, "; ")
 	case own.session:
-		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clear: "clear text, as the settings say"}[r.mode(r.port)]
+		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clearText: "clear text, as the settings say"}[r.mode(r.port)]
 	default:
 		x := explain[own.fail.kind]
 		f.Detail, f.Advice, f.Reason = x.short+": "+words(own.fail), x.advice, x.reason

@@ -46,6 +46,11 @@ func (r *run) mayOverSMTP() bool {
 	return slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Check == checkSignIn && f.Status == OK })
 }
 
+// explained reports whether a check has failed for this reason already.
+func (r *run) explained(reason seserrors.Reason) bool {
+	return slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Status == Fail && f.Reason == reason })
+}
+
 func (r *run) mayOverAPI() bool {
 	_, ok := r.API.(sender)
 	return ok
@@ -66,6 +71,9 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 	if err != nil {
 		e := seserrors.Classify(err)
 		f.Status, f.Reason, f.Detail, f.Advice = Fail, e.Reason, words(err), e.Reason.Advice()
+		if r.explained(e.Reason) {
+			f.Status, f.Advice = Warn, "Another check has failed for the same reason."
+		}
 		r.found(start, f)
 		return false
 	}
@@ -112,7 +120,7 @@ func (r *run) overSMTP(ctx context.Context, to string) (string, error) {
 // trusts verifies the certificate of this very connection.
 func (r *run) trusts(s *session) error {
 	conf := r.tlsConfig()
-	if r.SMTP.TLSConfig != nil && r.SMTP.TLSConfig.InsecureSkipVerify || len(s.state.PeerCertificates) == 0 && r.mode(r.port) == clear {
+	if r.SMTP.TLSConfig != nil && r.SMTP.TLSConfig.InsecureSkipVerify || len(s.state.PeerCertificates) == 0 && r.mode(r.port) == clearText {
 		return nil
 	}
 	now := time.Now()

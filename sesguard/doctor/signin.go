@@ -91,7 +91,7 @@ func (r *run) signIn(ctx context.Context, trusted bool) {
 		f.Advice = "Use the key of an IAM user (it begins with AKIA), or send over the API with the role."
 	case len(r.usable) == 0:
 		f.Detail = "no port is usable"
-	case !trusted && r.mode(r.usable[0]) != clear:
+	case !trusted && r.mode(r.usable[0]) != clearText:
 		f.Detail = "the certificate is not to be trusted, so nothing secret was said"
 	default:
 		f = r.ping(ctx, f, user, password)
