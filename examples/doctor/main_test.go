@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func noEnv(string) string { return "" }
+
+// Each world's failure or warning is found, under the check named here.
+func TestEachFakeWorldIsSeenThrough(t *testing.T) {
+	want := map[string]string{
+		"sound": "", "firewall": "FAIL ports", "port-587": "FAIL ports", "tls-mode": "FAIL tls-mode", "middlebox": "FAIL certificate",
+		"iam-secret": "FAIL smtp-sign-in", "other-region": "FAIL smtp-sign-in", "temporary-key": "FAIL smtp-sign-in",
+		"sandbox": "FAIL sandbox", "paused": "FAIL sending", "quota": "FAIL quota", "unverified": "FAIL identity",
+		"dkim": "FAIL dkim", "mail-from": "FAIL mail-from", "dmarc": "warn dmarc", "config-set": "FAIL configuration-set",
+		"suppressed": "FAIL suppression",
+	}
+	for name := range worlds {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				code := run(t.Context(), []string{"-fake", name}, noEnv, &out, false)
+				wantCode := 0
+				if strings.HasPrefix(want[name], "FAIL") {
+					wantCode = 1
+				}
+				if code != wantCode || !strings.Contains(out.String(), want[name]) || strings.Count(out.String(), "FAIL") != wantCode {
+					t.Errorf("exit code %d, want %d with %q:\n%s", code, wantCode, want[name], &out)
+				}
+				if strings.Contains(out.String(), secret) || strings.Contains(out.String(), "\x1b") {
+					t.Errorf("the output holds the secret or colours:\n%s", &out)
+				}
+			})
+		})
+	}
+}
+
+func TestJSONIsAnArrayOfFindings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		code := run(t.Context(), []string{"-fake", "paused", "-json"}, noEnv, &out, true)
+		var findings []struct{ Check, Status string }
+		if err := json.Unmarshal(out.Bytes(), &findings); err != nil || code != 1 || len(findings) < 22 {
+			t.Errorf("exit code %d, %d findings, %v", code, len(findings), err)
+		}
+	})
+}
+
+func TestARealSendToTheFake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"-fake", "sound", "-send"}, noEnv, &out, true); code != 0 ||
+			!strings.Contains(out.String(), "success@simulator.amazonses.com: accepted as ") || !strings.Contains(out.String(), "\x1b[32mok\x1b[0m") {
+			t.Errorf("exit code %d:\n%s", code, &out)
+		}
+	})
+}
+
+func TestItSaysWhyItCannotRun(t *testing.T) {
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no sender", nil, "Missing: the sender"},
+		{"no region", []string{"-from", "a@example.com"}, "Missing: the region"},
+		{"no such world", []string{"-fake", "flat"}, "is no world"},
+		{"no such flag", []string{"-x"}, "not defined"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if code := run(t.Context(), tt.args, noEnv, &out, false); code != 2 || !strings.Contains(out.String(), tt.want) {
+				t.Errorf("exit code %d:\n%s", code, &out)
+			}
+		})
+	}
+}

@@ -1,0 +1,276 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"strings"
+	"syscall"
+	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+// A trouble is how a port failed.
+type trouble uint8
+
+const (
+	none        trouble = iota
+	refused             // the dial was refused: somebody says no
+	dropped             // nobody answers the dial
+	unreachable         // the dial failed in another way
+	silent              // it is open, and nobody greets
+	swapped             // TLS from the first octet where clear text begins, or the reverse
+	masked              // something between here and SES changes what is said
+	turnedAway          // the server refuses to talk
+	broken              // TLS, or the connection, fails in another way
+)
+
+// A failure is the end of a dialogue before TLS was set up.
+type failure struct {
+	kind trouble
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// A session is a dialogue with one port, up to EHLO over TLS.
+type session struct {
+	conn       net.Conn
+	text       *textproto.Conn
+	state      tls.ConnectionState // zero in clear text
+	extensions map[string]string
+	stop       func() bool
+}
+
+// maxHeard bounds what one server may say in a dialogue.
+const maxHeard = 256 << 10
+
+// A limitedConn ends after so many octets.
+type limitedConn struct {
+	net.Conn
+	left int
+}
+
+func (c *limitedConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// dial connects to a port.
+func (r *run) dial(ctx context.Context, port int) (net.Conn, *failure) {
+	dial := r.SMTP.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(r.host, fmt.Sprint(port)))
+	switch {
+	case err == nil && conn != nil:
+		return &limitedConn{conn, maxHeard}, nil
+	case err == nil:
+		return nil, &failure{unreachable, errors.New("DialContext returned no connection")}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, &failure{refused, err}
+	case isTimeout(err) || ctx.Err() != nil:
+		return nil, &failure{dropped, err}
+	}
+	return nil, &failure{unreachable, err}
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+}
+
+// open holds the dialogue with a port until TLS is set up and EHLO was answered.
+// The session's deadline is stepTime after the dial; the end of ctx closes it.
+func (r *run) open(ctx context.Context, port int) (*session, *failure) {
+	conn, fail := r.dial(ctx, port)
+	if fail != nil {
+		return nil, fail
+	}
+	_ = conn.SetDeadline(time.Now().Add(stepTime)) // a connection without deadlines is closed with ctx
+	s := &session{conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
+	switch mode := r.mode(port); {
+	case mode == wrapper:
+		fail = s.encrypt(r.tlsConfig())
+		if fail == nil {
+			fail = s.greeting(r.isSES())
+		}
+	default:
+		s.text = textproto.NewConn(conn)
+		if fail = s.greeting(r.isSES()); fail == nil {
+			fail = s.hello()
+		}
+		if fail == nil && mode == startTLS {
+			fail = s.upgrade(r.tlsConfig())
+		}
+	}
+	if fail == nil && r.mode(port) != clearText {
+		fail = s.hello()
+	}
+	if fail != nil {
+		s.close()
+		return nil, fail
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	s.stop()
+	s.conn.Close()
+}
+
+// command says a line and returns the reply, whatever its code.
+func (s *session) command(format string, args ...any) (int, string, error) {
+	if err := s.text.PrintfLine(format, args...); err != nil {
+		return 0, "", err
+	}
+	return s.text.ReadResponse(0)
+}
+
+func (s *session) greeting(ses bool) *failure {
+	code, text, err := s.text.ReadResponse(0)
+	var protocol textproto.ProtocolError
+	switch {
+	case errors.As(err, &protocol):
+		return &failure{masked, errors.New("the greeting is no SMTP")}
+	case err != nil && isTimeout(err):
+		return &failure{silent, err}
+	case err != nil:
+		return &failure{broken, fmt.Errorf("closed before the greeting: %w", err)}
+	case code != 220:
+		return &failure{turnedAway, seserrors.FromSMTP("smtp greeting", code, text)}
+	case strings.Contains(text, "***"):
+		return &failure{masked, errors.New("the greeting is masked with asterisks")}
+	case ses && !strings.Contains(strings.ToLower(text), "amazonaws.com"):
+		return &failure{masked, errors.New("the greeting is not that of SES")}
+	}
+	return nil
+}
+
+func (s *session) hello() *failure {
+	code, text, err := s.command("EHLO localhost")
+	switch {
+	case err != nil:
+		return &failure{broken, fmt.Errorf("EHLO: %w", err)}
+	case code != 250:
+		return &failure{turnedAway, seserrors.FromSMTP("smtp EHLO", code, text)}
+	}
+	s.extensions = map[string]string{}
+	for _, line := range strings.Split(text, "\n")[1:] {
+		keyword, rest, _ := strings.Cut(line, " ")
+		s.extensions[strings.ToUpper(keyword)] = rest
+	}
+	return nil
+}
+
+// upgrade says STARTTLS.
+func (s *session) upgrade(conf *tls.Config) *failure {
+	if _, ok := s.extensions["STARTTLS"]; !ok {
+		return &failure{masked, errors.New("EHLO offers no STARTTLS")}
+	}
+	code, text, err := s.command("STARTTLS")
+	switch {
+	case err != nil:
+		return &failure{broken, fmt.Errorf("STARTTLS: %w", err)}
+	case code != 220:
+		return &failure{masked, seserrors.FromSMTP("smtp STARTTLS", code, text)}
+	case s.text.R.Buffered() > 0:
+		return &failure{masked, errors.New("clear text follows the answer to STARTTLS")}
+	}
+	return s.encrypt(conf)
+}
+
+// encrypt sets up TLS. What the certificate is worth is another check.
+func (s *session) encrypt(conf *tls.Config) *failure {
+	t := tls.Client(s.conn, conf)
+	if err := t.Handshake(); err != nil {
+		var header tls.RecordHeaderError
+		switch {
+		case errors.As(err, &header) && string(header.RecordHeader[:3]) == "220":
+			return &failure{swapped, errors.New("it greets in clear text")}
+		case errors.As(err, &header):
+			return &failure{masked, errors.New("the answer is no TLS")}
+		case isTimeout(err):
+			return &failure{silent, err}
+		}
+		return &failure{broken, fmt.Errorf("TLS: %w", err)}
+	}
+	s.conn, s.state = t, t.ConnectionState()
+	s.text = textproto.NewConn(t)
+	return nil
+}
+
+// tlsConfig returns the settings' TLS, but takes any certificate: the doctor
+// looks at it afterwards, and says nothing secret before.
+func (r *run) tlsConfig() *tls.Config {
+	conf := &tls.Config{}
+	if r.SMTP.TLSConfig != nil {
+		conf = r.SMTP.TLSConfig.Clone()
+	}
+	if conf.ServerName == "" {
+		conf.ServerName = r.host
+	}
+	conf.InsecureSkipVerify = true
+	conf.VerifyConnection, conf.VerifyPeerCertificate = nil, nil
+	return conf
+}
+
+// signIn says AUTH PLAIN.
+func (s *session) signIn(user, password string) error {
+	response := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
+	code, text, err := s.command("AUTH PLAIN %s", response)
+	return refusal("smtp AUTH", code, text, err, 235)
+}
+
+// send hands over one message and returns SES's id of it.
+func (s *session) send(from, to, message string) (string, error) {
+	for _, step := range []struct {
+		op, line string
+		want     int
+	}{
+		{"smtp MAIL", "MAIL FROM:" + from, 250},
+		{"smtp RCPT", "RCPT TO:<" + to + ">", 250},
+		{"smtp DATA", "DATA", 354},
+	} {
+		code, text, err := s.command("%s", step.line)
+		if err := refusal(step.op, code, text, err, step.want); err != nil {
+			return "", err
+		}
+	}
+	w := s.text.DotWriter()
+	if _, err := io.WriteString(w, message); err != nil {
+		return "", err
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	code, text, err := s.text.ReadResponse(0)
+	if err := refusal("smtp end of data", code, text, err, 250); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(strings.TrimPrefix(text, "Ok")), nil
+}
+
+func refusal(op string, code int, text string, err error, want int) error {
+	switch {
+	case err != nil:
+		return err
+	case code != want:
+		return seserrors.FromSMTP(op, code, text)
+	}
+	return nil
+}
