@@ -18,7 +18,7 @@ func New(t Transport, opts Options) *Client { return NewGuard(opts).Client(t) }
 // Invalid with a *[ValidationError] in its chain: m cannot be sent as it is, and
 // nothing was sent.
 func (c *Client) Send(ctx context.Context, m *Message) (*Receipt, error) {
-	mail, err := Build(m)
+	mail, err := build(ctx, m)
 	if err != nil {
 		return nil, err
 	}
