@@ -86,6 +86,9 @@ func TestAPanicInTheSourceCutsAndGoesOn(t *testing.T) {
 			}()
 			c.pour(t.Context(), func(w io.Writer) (int64, error) { write(w, "half"); panic("boom") })
 		}()
+		if st := c.Stats(); st.Closed.Cut != 1 || st.Open != 0 {
+			t.Errorf("the connection was not cut: %+v", st)
+		}
 		s.mustPost(t, c) // the slot is free again
 		if got := s.mailbox(); len(got) != 1 || got[0] != string(letter) {
 			t.Errorf("mailbox %q", got)

@@ -140,6 +140,31 @@ func TestADeadlineDoesNotEraseTheEndOfTheContext(t *testing.T) {
 	})
 }
 
+// The last look at the context comes after the last deadline: from then on the
+// message is in doubt.
+func TestAContextThatEndsRightBeforeTheEndOfTheMessageLeavesNoDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		slow := &slowToSet{cancel: cancel, struck: make(chan struct{})}
+		c := piped(t, func(conn net.Conn) net.Conn { slow.Conn = conn; return slow }, nil)
+		m := letter
+		m.Body = writeTo(func(w io.Writer) error {
+			slow.armed = true
+			_, err := io.WriteString(w, "x\r\n")
+			return err
+		})
+		_, f := c.Send(ctx, &m)
+		if f == nil || f.Err.Reason != seserrors.ContextCanceled || f.Err.MaybeAccepted || c.Broken() != ClosedCut {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// writeTo is a message that is one function.
+type writeTo func(w io.Writer) error
+
+func (f writeTo) WriteTo(w io.Writer) (int64, error) { return 0, f(w) }
+
 // untimed is a connection like those of x/crypto/ssh.
 type untimed struct{ net.Conn }
 
