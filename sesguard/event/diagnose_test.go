@@ -150,6 +150,8 @@ func TestDiagnose(t *testing.T) {
 		"a list nobody knows":              {"554 5.7.1 Client host [192.0.2.1] blocked using bl.example.net; ask them", Diagnosis{Reason: sendingIPBlocked, Code: 554, Enhanced: "5.7.1", BlockList: "bl.example.net"}},
 		"DMARC before rates":               {"421 4.7.32 rate limited because there is no DMARC alignment", Diagnosis{Reason: authenticationFailed, Code: 421, Enhanced: "4.7.32"}},
 		"blocked is not locked":            {"550 account blockedness", Diagnosis{Reason: undetermined, Code: 550}},
+		"the end of a word is no word":     {"550 5.7.1 superuser unknownst", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
+		"the start of a word, too":         {"550 5.7.1 xmailbox full", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
 		"relay= is not relay":              {"550 5.1.1 <ann@example.net>... User unknown, relay=[192.0.2.1]", Diagnosis{Reason: recipientUnknown, Code: 550, Enhanced: "5.1.1"}},
 		"a sender that does not exist":     {"553 5.1.8 Domain of sender address b@example.com does not exist", Diagnosis{Reason: authenticationFailed, Code: 553, Enhanced: "5.1.8"}},
 		"a delivery that is suspended":     {"451 4.3.0 delivery temporarily suspended", Diagnosis{Reason: receiverUnavailable, Code: 451, Enhanced: "4.3.0"}},

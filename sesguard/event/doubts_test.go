@@ -217,6 +217,68 @@ func TestAnEventWhileTheDoubtIsGivenUp(t *testing.T) {
 	})
 }
 
+// What happens while Settled is told: the doubt is settled by another process
+// whose Settled fails, it is doubted anew, it is deleted.
+func TestWhatHappensWhileSettledIsTold(t *testing.T) {
+	t0 := time.Now()
+	for name, c := range map[string]struct {
+		meanwhile func(*event.Doubts, *event.MemoryDoubts)
+		told      string // by another Expire, much later
+		kept      int
+	}{
+		"settled, and not told": {func(d *event.Doubts, s *event.MemoryDoubts) {
+			other := &event.Doubts{Store: s, Settled: func(context.Context, event.Doubt) error { return errStore }}
+			_ = other.Settle(background, "track", "m1", t0)
+		}, "accepted[m1] ", 1},
+		"doubted anew": {func(d *event.Doubts, _ *event.MemoryDoubts) { _ = d.Add(background, "track", t0.Add(wait)) }, "unconfirmed[] ", 1},
+		"deleted": {func(_ *event.Doubts, s *event.MemoryDoubts) {
+			_ = s.Update(background, "track", func(d *event.Doubt) { d.TrackID = "" })
+		}, "", 0},
+	} {
+		store := new(event.MemoryDoubts)
+		h := newHearing(store)
+		take, calls := h.Settled, 0
+		h.Settled = func(context.Context, event.Doubt) error {
+			if calls++; calls == 1 {
+				c.meanwhile(&h.Doubts, store)
+				return nil
+			}
+			return errStore
+		}
+		_ = h.Add(background, "track", t0)
+		_ = h.Expire(background, t0.Add(wait))
+		h.Settled = take
+		_ = h.Expire(background, t0.Add(3*wait))
+		if h.states("track") != c.told || store.Len() != c.kept {
+			t.Errorf("%s: told %q, want %q; %d kept", name, h.states("track"), c.told, store.Len())
+		}
+	}
+}
+
+// A staleStore shows what was due before another process doubted it anew.
+type staleStore struct {
+	event.MemoryDoubts
+	other *event.Doubts
+}
+
+func (s *staleStore) Due(ctx context.Context, now time.Time) ([]event.Doubt, error) {
+	due, err := s.MemoryDoubts.Due(ctx, now)
+	for _, d := range due {
+		_ = s.other.Add(ctx, d.TrackID, now)
+	}
+	return due, err
+}
+
+func TestExpireLooksAgain(t *testing.T) {
+	s := new(staleStore)
+	h := newHearing(s)
+	s.other = &h.Doubts
+	_ = h.Add(background, "track", time.Now())
+	if _ = h.Expire(background, time.Now().Add(wait)); h.states("track") != "" {
+		t.Error("given up although it was just doubted anew:", h.states("track"))
+	}
+}
+
 func TestSettleTellsOfEveryKind(t *testing.T) {
 	for kind, sample := range samples {
 		if kind == "rendering failure" {
