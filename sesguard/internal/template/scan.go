@@ -12,6 +12,7 @@ type SyntaxError struct {
 	Msg          string
 }
 
+// Error is what is wrong, and where.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("template: line %d, column %d: %s", e.Line, e.Column, e.Msg)
 }

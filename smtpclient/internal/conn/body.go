@@ -20,6 +20,10 @@ const (
 	// beside which a system call costs nothing.
 	chunk = 64 << 10
 
+	// smallBuffer is enough for most mails; beyond it a connection has a buffer
+	// of a whole chunk.
+	smallBuffer = 16 << 10
+
 	// lastWrite bounds the write that carries the end of the message. Doubt
 	// begins with that write, so it should be done with at once.
 	lastWrite = 8 << 10
@@ -154,10 +158,14 @@ func (b *body) put(p []byte) {
 	if b.err != nil {
 		return
 	}
-	if len(b.conn.buf)+len(p) > chunk {
-		b.flush(len(b.conn.buf))
+	c := b.conn
+	if len(c.buf)+len(p) > chunk {
+		b.flush(len(c.buf))
 	}
-	b.conn.buf = append(b.conn.buf, p...)
+	if len(c.buf)+len(p) > smallBuffer && cap(c.buf) < chunk { // at once, not by doubling
+		c.buf = append(make([]byte, 0, chunk), c.buf...)
+	}
+	c.buf = append(c.buf, p...)
 }
 
 // flush writes the first n octets of the buffer. Each write has the time of a
