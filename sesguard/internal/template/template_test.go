@@ -70,6 +70,7 @@ func TestATemplateIsRenderedAsSESRendersIt(t *testing.T) {
 		{"partial with a body", `{{#* inline "p"}}[{{> @partial-block}}]{{/inline}}{{#> p}}{{zero}}{{/p}}{{#> q}}own{{/q}}`, "[0]own"},
 		{"partial is indented as its line", "{{#* inline \"p\"}}\na\nb\n{{/inline}}\n  {{> p}}\n", "  a\n  b\n"},
 		{"lookup", `{{lookup contact "city"}}{{#each colours}}{{lookup ../colours @index}}{{/each}}{{lookup contact "x"}}{{#if (lookup contact "city")}}y{{/if}}`, "Grazredbluey"},
+		{"quote inside a string", `{{lookup contact "ci\"ty"}}{{lookup this 'odd key'}}`, "odd"},
 		{"log prints nothing", `{{log "x" contact}}`, ""},
 		{"escaped braces", `\{{x}} \\{{zero}}`, `{{x}} \0`},
 		{"SES's own words stay", "{{amazonSESUnsubscribeUrl}} {{ses:openTracker}}", "{{amazonSESUnsubscribeUrl}} {{ses:openTracker}}"},
