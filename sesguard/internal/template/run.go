@@ -29,6 +29,7 @@ const (
 	Null   = "null"   // the value is null, which SES takes for absent
 )
 
+// String returns the problem with its place, on one line.
 func (p Problem) String() string {
 	if p.Path == "" {
 		return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Reason)
@@ -40,6 +41,7 @@ func (p Problem) String() string {
 // in the event "Rendering Failure".
 type MissingError struct{ Problem }
 
+// Error returns the text of SES's event.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("Attribute '%s' is not present in the rendering data.", e.Path)
 }

@@ -12,6 +12,7 @@ type SyntaxError struct {
 	Msg          string
 }
 
+// Error returns the place and the message on one line.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("template: line %d, column %d: %s", e.Line, e.Column, e.Msg)
 }
