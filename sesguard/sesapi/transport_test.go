@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -166,6 +167,28 @@ func TestAPIAttachmentsAreClosedAsOftenAsOpened(t *testing.T) {
 	if opened != 6 || closed != 6 {
 		t.Errorf("opened %d and closed %d times in 3 attempts, want twice in each", opened, closed)
 	}
+}
+
+func TestAnAttachmentIsClosedWhenTheConnectionBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opened, closed := 0, 0
+		m := letter()
+		m.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: func() (io.ReadCloser, error) {
+			opened++
+			return closer{strings.NewReader(strings.Repeat("x", 200_000)), &closed}, nil
+		}}}
+		_, err := attemptOf(t, sdkClient(breaks(100_000)), m)
+		synctest.Wait()
+		if err == nil || opened != 2 || closed != 2 {
+			t.Errorf("%v; opened %d and closed %d times, want twice", err, opened, closed)
+		}
+	})
+}
+
+// attemptOf makes one attempt of m over api.
+func attemptOf(t *testing.T, api SendEmailAPI, m *sesguard.Message) (*sesguard.Receipt, error) {
+	t.Helper()
+	return New(api, Config{}).Attempt(t.Context(), build(t, m))
 }
 
 type closer struct {
