@@ -185,6 +185,12 @@ func TestAnAttachmentIsClosedWhenTheConnectionBreaks(t *testing.T) {
 	})
 }
 
+// attemptOver makes one attempt of m over an HTTP client.
+func attemptOver(t *testing.T, m *sesguard.Mail, client doer) (*sesguard.Receipt, error) {
+	t.Helper()
+	return New(sdkClient(client), Config{}).Attempt(t.Context(), m)
+}
+
 // attemptOf makes one attempt of m over api.
 func attemptOf(t *testing.T, api SendEmailAPI, m *sesguard.Message) (*sesguard.Receipt, error) {
 	t.Helper()
@@ -244,6 +250,13 @@ func TestASourceThatFailsSendsNothing(t *testing.T) {
 			for name, send := range map[string]func(*sestest.Server, *sesguard.Mail) error{
 				"transport": func(srv *sestest.Server, m *sesguard.Mail) error {
 					_, err := New(sdkOf(srv), Config{}).Attempt(t.Context(), m)
+					return err
+				},
+				"over an HTTP client that keeps the cause to itself": func(_ *sestest.Server, m *sesguard.Mail) error {
+					_, err := attemptOver(t, m, func(r *http.Request) (*http.Response, error) {
+						io.Copy(io.Discard, r.Body)
+						return nil, io.ErrUnexpectedEOF
+					})
 					return err
 				},
 				"over the SDK's HTTP client": func(srv *sestest.Server, m *sesguard.Mail) error {
