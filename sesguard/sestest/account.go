@@ -66,11 +66,6 @@ func (w *window) overflows(n int, limit float64) bool {
 	return limit > 0 && float64(w.sum+n) > limit
 }
 
-// A storedTemplate is an email template of the account.
-type storedTemplate struct {
-	subject, text, html string
-}
-
 // accountID is the number of the account, and of every ARN.
 const accountID = "123456789012"
 
@@ -172,14 +167,6 @@ func (a *Account) PauseConfigurationSet(name string, on bool) {
 
 // RemoveConfigurationSet removes a configuration set.
 func (a *Account) RemoveConfigurationSet(name string) { a.set(func() { delete(a.sets, name) }) }
-
-// AddTemplate stores an email template, in place of one of the same name.
-// {{x}} in it stands for the value that TemplateData has for x; without one the
-// mail is accepted and never sent: see Server.Unrendered. SES's conditions and
-// loops are not known.
-func (a *Account) AddTemplate(name, subject, text, html string) {
-	a.set(func() { a.templates[name] = storedTemplate{subject, text, html} })
-}
 
 func (a *Account) set(change func()) {
 	a.mu.Lock()
