@@ -136,7 +136,7 @@ func (a *Account) SetSendingPaused(on bool) { a.set(func() { a.paused = on }) }
 // Deny takes permissions of control calls away, such as "ses:GetAccount", in
 // place of those taken before. Without an argument it gives all back. A mail is
 // denied by Refuse.
-func (a *Account) Deny(actions ...string) { a.set(func() { a.denied = actions }) }
+func (a *Account) Deny(actions ...string) { a.set(func() { a.denied = slices.Clone(actions) }) }
 
 // SetControlRate sets how many control calls SES takes in any second, all of
 // them counted together: those that read the account, identities and

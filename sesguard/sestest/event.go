@@ -111,11 +111,15 @@ func (e *Events) stop() {
 
 // Wait returns when all that is due has been published and delivered, or the
 // server is closed. It does not wait for what Schedule put off, nor for
-// another attempt to post.
+// another attempt to post. It panics if the server was not started, because
+// then nothing is ever published.
 func (e *Events) Wait() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for (e.busy || e.due()) && !e.closed {
+		if e.srv.listeners == nil {
+			panic("sestest: Events.Wait on a server that was not started")
+		}
 		e.cond.Wait()
 	}
 }
