@@ -411,12 +411,12 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-// sleep waits for d, or until the server is closed.
-func (s *Server) sleep(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// sleep waits for d, and reports false if the server was closed before.
+func (s *Server) sleep(d time.Duration) bool {
 	select {
-	case <-t.C:
+	case <-time.After(d):
+		return true
 	case <-s.done:
+		return false
 	}
 }
