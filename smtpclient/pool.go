@@ -33,11 +33,9 @@ func (c *Client) take(ctx context.Context) (*member, *seserrors.Error) {
 		c.mu.Unlock()
 		return nil, conn.Closed(opWait)
 	}
-	if c.queue.len == 0 {
-		if m := c.popIdle(time.Now()); m != nil {
-			c.mu.Unlock()
-			return m, nil
-		}
+	if m := c.popIdle(time.Now()); m != nil { // so nobody waits
+		c.mu.Unlock()
+		return m, nil
 	}
 	w := newWaiter()
 	c.queue.push(w)

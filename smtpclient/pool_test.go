@@ -390,6 +390,24 @@ func TestShutdownEndsADialNobodyWaitsFor(t *testing.T) {
 	})
 }
 
+func TestAWaiterThatLeavesAfterShutdownEndsItsDial(t *testing.T) {
+	bubble(t, func(cfg *Config) {
+		cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}, func(t *testing.T, s *script, c *Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		go c.post(ctx)
+		time.Sleep(time.Second)
+		start := time.Now()
+		if err := c.Shutdown(t.Context()); err != nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
 func TestCloseEndsADialSomeoneWaitsFor(t *testing.T) {
 	for _, stage := range []string{"dial", "CONNECT", "EHLO", "AUTH"} {
 		t.Run(stage, func(t *testing.T) {

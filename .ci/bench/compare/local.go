@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -9,15 +10,18 @@ import (
 	"github.com/sesguard/sesguard-go/sesguard"
 )
 
-// guardAlone measures what the guard and the building of a mail cost, with a
-// transport that does nothing. One send of the contender is a hundred mails.
+// guardAlone measures what the guard costs around a ready message, with a
+// transport that does nothing.
 func guardAlone(b *bench) error {
+	receipt := &sesguard.Receipt{MessageID: "id"}
 	nothing := sesguard.TransportFunc(func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
-		return &sesguard.Receipt{MessageID: "id"}, nil
+		return receipt, nil
 	})
 	client := sesguard.New(nothing, sesguard.Options{})
-	m := smallLetter().sesguard()
-	return b.local("guard alone, text+HTML of 2 KB", func() error {
+	raw, r := rawMessage(2<<10), new(bytes.Reader)
+	m := &sesguard.Message{From: sender, To: []string{recipient}, Raw: r}
+	return b.local("guard alone, 2 KB", func() error {
+		r.Reset(raw)
 		_, err := client.Send(context.Background(), m)
 		return err
 	}, 6, 14)

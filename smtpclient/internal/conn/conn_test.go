@@ -276,6 +276,21 @@ func TestACutIsAReset(t *testing.T) {
 	}
 }
 
+func TestAConnectionWithUnreadOctetsIsNotKept(t *testing.T) {
+	c := piped(t, func(conn net.Conn) net.Conn { return conn }, func(verb string) string {
+		if verb == "." {
+			return "250 Ok\r\n421 bye"
+		}
+		return "usual"
+	})
+	if _, f := c.Send(t.Context(), mail("x\r\n")); f != nil {
+		t.Fatal(f.Err)
+	}
+	if why := c.Idle(); why != ClosedStale {
+		t.Errorf("closed because of %q", why)
+	}
+}
+
 func TestOnlyTheFirstReasonOfAnEndCounts(t *testing.T) {
 	near, _ := net.Pipe()
 	c := newConn(new(Config), near, Login{})
