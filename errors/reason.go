@@ -68,7 +68,26 @@ const (
 	LimitExceeded             Reason = "limit-exceeded"                // too many resources of a kind
 	NotFound                  Reason = "not-found"                     // a named resource does not exist
 	MessageRejected           Reason = "message-rejected"              // the content was refused
-	Unrecognized              Reason = "unrecognized"                  // none of these
+
+	// Those that only a receiver can give, or SES after it accepted the mail: events
+	// tell them (package event).
+
+	RecipientUnknown      Reason = "recipient-unknown"      // no such mailbox or domain
+	RecipientUnsubscribed Reason = "recipient-unsubscribed" // the recipient left the contact list
+	RecipientComplained   Reason = "recipient-complained"   // the recipient called the mail spam
+	RecipientPolicy       Reason = "recipient-policy"       // a rule of the receiver, not explained
+	MailboxDisabled       Reason = "mailbox-disabled"       // the mailbox is closed, locked or abandoned
+	MailboxFull           Reason = "mailbox-full"           // the mailbox has no room
+	ValidationSuppressed  Reason = "validation-suppressed"  // below the threshold of SES's address validation
+	SendingIPBlocked      Reason = "sending-ip-blocked"     // the receiver blocks SES's IP address
+	SendingDomainBlocked  Reason = "sending-domain-blocked" // the receiver blocks the sending domain
+	AuthenticationFailed  Reason = "authentication-failed"  // SPF, DKIM, DMARC, or a sender that cannot be
+	ContentRefused        Reason = "content-refused"        // the receiver calls it spam, a virus or malformed
+	ReceiverBusy          Reason = "receiver-busy"          // too much mail for the receiver for now
+	ReceiverUnavailable   Reason = "receiver-unavailable"   // the receiver has trouble or is not reached
+	DeliveryTimeExceeded  Reason = "delivery-time-exceeded" // MaxDeliverySeconds of the configuration set ran out
+
+	Unrecognized Reason = "unrecognized" // none of these
 )
 
 // Error returns the slug, so that a Reason is an error.

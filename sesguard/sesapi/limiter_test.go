@@ -533,6 +533,7 @@ func TestAQuotaExceededOfAnUnlimitedAccountHoldsOnlyItsOwnMail(t *testing.T) {
 		wait(t, l, 1)
 		l.Observe(t.Context(), 1, seserrors.Classify(seserrors.DailyQuotaExceeded))
 		wait(t, l, 1)
+		time.Sleep(time.Second) // between two calls
 		synctest.Wait()
 		if a.reads != 2 {
 			t.Errorf("%d reads, want a new one: SES may know of a bound", a.reads)
@@ -541,6 +542,7 @@ func TestAQuotaExceededOfAnUnlimitedAccountHoldsOnlyItsOwnMail(t *testing.T) {
 		a.quota.Max24HourSend, a.quota.SentLast24Hours = 50, 50
 		l.Observe(t.Context(), 1, seserrors.Classify(seserrors.DailyQuotaExceeded))
 		l.WaitN(t.Context(), 1) // begins the read, and may see its result
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if err := l.WaitN(t.Context(), 1); !errors.Is(err, seserrors.QuotaExceeded) || !strings.Contains(err.Error(), "0 of the account's 50") {
 			t.Errorf("got %v, want the bound that was read", err)
