@@ -1,7 +1,6 @@
 package sesapi
 
 import (
-	"bytes"
 	"encoding/json"
 	stderrors "errors"
 	"fmt"
@@ -188,13 +187,15 @@ func (v *validator) values(field string, data any) (map[string]any, string) {
 
 // object reads a JSON object; null is nil.
 func object(text string) (values map[string]any, ok bool) {
-	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	if d.Decode(&values) != nil {
 		return nil, false
 	}
-	_, err := d.Token()
-	return values, err == io.EOF
+	if _, err := d.Token(); err != io.EOF {
+		return nil, false
+	}
+	return values, true
 }
 
 // rendering adds what parts lack in values; nil is data that is no object.
@@ -254,4 +255,25 @@ func wireTags(list []sesguard.Tag) (out []sestypes.MessageTag) {
 		out = append(out, sestypes.MessageTag{Name: aws.String(t.Name), Value: aws.String(t.Value)})
 	}
 	return out
+}
+
+// templateContent checks the template of a SendEmail input: its data, and the
+// text where it is inline.
+func (v *validator) templateContent(c *sestypes.EmailContent) {
+	if c == nil || c.Template == nil {
+		return
+	}
+	const at = "Content.Template."
+	data := aws.ToString(c.Template.TemplateData)
+	values, ok := map[string]any{}, true
+	if data != "" {
+		values, ok = object(data)
+	}
+	if !ok || values == nil {
+		v.add(at+"TemplateData", "", seserrors.TemplateInvalid, "it is no JSON object")
+	}
+	if inline := c.Template.TemplateContent; inline != nil {
+		t := &Template{Subject: aws.ToString(inline.Subject), Text: aws.ToString(inline.Text), HTML: aws.ToString(inline.Html)}
+		v.rendering(at+"TemplateData", v.parts(at+"TemplateContent.", t), values)
+	}
 }
