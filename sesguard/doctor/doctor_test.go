@@ -69,6 +69,9 @@ func TestABrokenWorldIsNamedAndNothingElseFails(t *testing.T) {
 		{"a firewall drops everything", func(w *world) { w.set(drops) }, checkPorts, Fail, "drops the packets"},
 		{"a firewall refuses everything", func(w *world) { w.set(refuses) }, checkPorts, Fail, "refuses"},
 		{"no route", func(w *world) { w.set(noRoute) }, checkPorts, Fail, "network is unreachable"},
+		{"a proxy whose error holds a secret", func(w *world) {
+			w.set(func(context.Context) (net.Conn, error) { return nil, errors.New("proxy http://me:s.abc@proxy refuses") })
+		}, checkPorts, Fail, "unreachable"},
 		{"the configured port is refused", func(w *world) { w.set(refuses, "587") }, checkPorts, Fail, "Use port 2587 or 465"},
 		{"another port is dropped", func(w *world) { w.set(drops, "2465") }, checkPorts, Warn, "2465 dropped"},
 
@@ -161,6 +164,15 @@ func TestABrokenWorldIsNamedAndNothingElseFails(t *testing.T) {
 			id.VerifiedForSendingStatus, id.VerificationStatus = false, "FAILED"
 			id.VerificationInfo = &types.VerificationInfo{ErrorType: types.VerificationErrorHostNotFound}
 		}, checkIdentity, Fail, "HOST_NOT_FOUND"},
+		{"a domain that is pending, without anything that aligns", func(w *world) {
+			id := identity(w)
+			id.VerifiedForSendingStatus, id.VerificationStatus, id.DkimAttributes.Status, id.MailFromAttributes = false, "PENDING", "PENDING", nil
+		}, checkIdentity, Fail, "PENDING"},
+		{"the nearest of two verified domains", func(w *world) {
+			w.cfg.From = "a@x.y.example.com"
+			w.api.identities["y.example.com"] = addressIdentity()
+			w.dns.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=none"}
+		}, checkIdentity, OK, "y.example.com is verified"},
 		{"an address in other letter case", func(w *world) {
 			delete(w.api.identities, "example.com")
 			w.api.identities["sales@example.com"] = addressIdentity()
@@ -185,6 +197,10 @@ func TestABrokenWorldIsNamedAndNothingElseFails(t *testing.T) {
 		}, checkIdentity, Skipped, "ses:GetEmailIdentity"},
 
 		{"DKIM records are missing", func(w *world) { w.clear("_domainkey") }, checkDKIM, Fail, "one._domainkey.example.com CNAME one.dkim.amazonses.com"},
+		{"DKIM records are missing and nothing else aligns", func(w *world) {
+			w.clear("_domainkey")
+			identity(w).MailFromAttributes = nil
+		}, checkDKIM, Fail, "gone from DNS"},
 		{"one DKIM record is missing", func(w *world) { w.clear("two._domainkey") }, checkDKIM, Warn, "1 of 3"},
 		{"DKIM is pending", func(w *world) { identity(w).DkimAttributes.Status = "PENDING" }, checkDKIM, Fail, "PENDING"},
 		{"DKIM is off", func(w *world) { identity(w).DkimAttributes.SigningEnabled = false }, checkDKIM, Warn, "switched off"},
@@ -407,6 +423,24 @@ func TestControlCallsStartASecondApartAndWhatDoesNotFitIsSkipped(t *testing.T) {
 	})
 }
 
+func TestAnOperationThatIsNotAllowedIsCalledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.cfg.To = []string{"a@example.net", "B@example.net", "c@example.net"}
+		w.api.errs["GetSuppressedDestination"] = apiError("AccessDeniedException", "no")
+		w.run(t.Context())
+		n := 0
+		for _, op := range w.api.calls {
+			if op == "GetSuppressedDestination" {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d calls, want 1", n)
+		}
+	})
+}
+
 func TestARunThatIsCanceledEndsAtOnceAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -462,6 +496,11 @@ func TestARealSendGoesOverWhatWorks(t *testing.T) {
 	}{
 		{"SMTP", func(*world, *sendingAPI) {}, OK, "accepted as ", 0},
 		{"API", func(w *world, _ *sendingAPI) { w.cfg.SMTP = smtpclient.Config{} }, OK, "accepted as id-1", 1},
+		{"beside many recipients", func(w *world, _ *sendingAPI) {
+			for i := range 30 {
+				w.cfg.To = append(w.cfg.To, fmt.Sprintf("user%d@example.net", i))
+			}
+		}, OK, "accepted as ", 0},
 		{"refused over SMTP", func(w *world, _ *sendingAPI) { w.server.Account.Unverify() }, Fail, "not verified", 0},
 		{"refused for what another check has said", func(w *world, api *sendingAPI) {
 			w.server.Account.Unverify()

@@ -3,6 +3,7 @@ package sesapi
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -264,6 +265,59 @@ func TestAHangingReadFailsAllWhoWaitTogether(t *testing.T) {
 		wg.Wait()
 		if a.reads != 1 {
 			t.Errorf("%d reads", a.reads)
+		}
+	})
+}
+
+// misbehaving is an account whose code panics or ends its goroutine.
+type misbehaving func()
+
+func (m misbehaving) GetAccount(context.Context, *sesv2.GetAccountInput, ...func(*sesv2.Options)) (*sesv2.GetAccountOutput, error) {
+	time.Sleep(time.Second)
+	m()
+	return nil, nil
+}
+
+func TestAPanicOrGoexitInTheAPIIsThatOfThoseWhoWaitForIt(t *testing.T) {
+	for name, f := range map[string]func(){"panic": func() { panic("boom") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := NewAccountLimiter(misbehaving(f))
+				var wg sync.WaitGroup
+				for range 3 {
+					wg.Go(func() {
+						var err error
+						defer func() {
+							if p := recover(); (p != nil) != (name == "panic") {
+								t.Errorf("recovered %v", p)
+							} else if p == nil && !seserrors.IsRetryable(err) {
+								t.Errorf("got %v, want a failure that passes", err)
+							}
+						}()
+						err = l.WaitN(t.Context(), 1)
+					})
+				}
+				wg.Wait()
+				l.reader.api = &fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 100, Max24HourSend: -1}}
+				time.Sleep(readAgain)
+				wait(t, l, 1)
+			})
+		})
+	}
+}
+
+func TestAPanicInAReadThatNobodyWaitsForChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewAccountLimiter(&fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 100, Max24HourSend: -1}})
+		wait(t, l, 1)
+		l.reader.api = misbehaving(func() { panic("boom") })
+		for range 2 {
+			time.Sleep(accountRefresh)
+			wait(t, l, 1)
+		}
+		time.Sleep(time.Minute)
+		if l.Rate() != 95 {
+			t.Errorf("rate %v", l.Rate())
 		}
 	})
 }

@@ -27,8 +27,6 @@ import (
 // takes in the SDK's way.
 const streamFrom = 64 << 10
 
-const opRead = "sesguard read message"
-
 // attachStreaming lets the SDK serialize a large raw message without its
 // content, and puts the content in afterwards: the envelope, the endpoint and
 // the signature stay the SDK's work.
@@ -40,8 +38,8 @@ func attachStreaming(stack *middleware.Stack) error {
 	)
 }
 
-// An opener opens the content of a raw message, each time with the same octets.
-// What it gives does not outlive a Read beyond the context.
+// An opener opens the content of a raw message as sesguard.Mail.Open does: each
+// time with the same octets, and no Read outlives the context.
 type opener func(context.Context) (io.ReadCloser, error)
 
 type (
@@ -208,8 +206,8 @@ func (s *stream) advance() error {
 		s.pending = s.prefix
 		src, err := s.open(s.ctx)
 		if err != nil {
-			s.err = unreadable(s.ctx, err)
-			return s.err
+			s.err = err
+			return err
 		}
 		s.src = src
 		return nil
@@ -222,11 +220,12 @@ func (s *stream) advance() error {
 	s.ended = err == io.EOF || err == io.ErrUnexpectedEOF
 	switch {
 	case err != nil && !s.ended:
-		s.err = unreadable(s.ctx, err)
-	case s.count > maxMessage:
-		s.err = tooLong()
-	case s.size >= 0 && (s.count > s.size || s.ended && (s.count < s.size || s.running.Sum64() != s.sum)):
-		s.err = unreadable(s.ctx, stderrors.New("the content changed while it was sent"))
+		s.err = err
+	case s.size >= 0 && (s.count > s.size || s.ended && s.running.Sum64() != s.sum):
+		s.err = &seserrors.Error{
+			Op: "sesguard read message", Class: seserrors.Invalid, Reason: seserrors.ContentUnreadable,
+			Message: "the content changed while it was sent",
+		}
 	}
 	if s.err != nil {
 		return s.err
@@ -262,23 +261,4 @@ func (s *stream) close() {
 	}
 	s.running.Reset()
 	s.src, s.ended, s.pending, s.pos, s.count = nil, false, nil, 0, 0
-}
-
-// unreadable is the error of a message whose content cannot be read, be it
-// because ctx ended.
-func unreadable(ctx context.Context, err error) error {
-	if _, ok := stderrors.AsType[*seserrors.Error](err); ok {
-		return err
-	}
-	if ctx.Err() != nil {
-		return seserrors.FromContext(ctx, opRead)
-	}
-	return &seserrors.Error{Op: opRead, Class: seserrors.Invalid, Reason: seserrors.ContentUnreadable, Err: err}
-}
-
-func tooLong() error {
-	return &seserrors.Error{
-		Op: opRead, Class: seserrors.Invalid, Reason: seserrors.MessageTooLong,
-		Message: "the message is larger than the 40 MB that SES takes",
-	}
 }

@@ -3,7 +3,6 @@ package sesapi
 import (
 	"bytes"
 	"context"
-	"io"
 	"reflect"
 	"time"
 
@@ -115,16 +114,13 @@ func (t *transport) streams(m *sesguard.Mail) bool {
 func content(ctx context.Context, m *sesguard.Mail) ([]byte, error) {
 	r, err := m.Open(ctx)
 	if err != nil {
-		return nil, unreadable(ctx, err)
+		return nil, err
 	}
 	defer r.Close()
 	var data bytes.Buffer
 	data.Grow(int(max(m.Size(), 0)) + bytes.MinRead)
-	if _, err := data.ReadFrom(io.LimitReader(r, maxMessage+1)); err != nil {
-		return nil, unreadable(ctx, err)
-	}
-	if data.Len() > maxMessage {
-		return nil, tooLong()
+	if _, err := data.ReadFrom(r); err != nil {
+		return nil, err
 	}
 	return data.Bytes(), nil
 }

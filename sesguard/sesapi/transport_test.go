@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -168,6 +169,34 @@ func TestAPIAttachmentsAreClosedAsOftenAsOpened(t *testing.T) {
 	}
 }
 
+func TestAnAttachmentIsClosedWhenTheConnectionBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opened, closed := 0, 0
+		m := letter()
+		m.Attachments = []sesguard.Attachment{{Name: "a.bin", Open: func() (io.ReadCloser, error) {
+			opened++
+			return closer{strings.NewReader(strings.Repeat("x", 200_000)), &closed}, nil
+		}}}
+		_, err := attemptOf(t, sdkClient(breaks(100_000)), m)
+		synctest.Wait()
+		if err == nil || opened != 2 || closed != 2 {
+			t.Errorf("%v; opened %d and closed %d times, want twice", err, opened, closed)
+		}
+	})
+}
+
+// attemptOver makes one attempt of m over an HTTP client.
+func attemptOver(t *testing.T, m *sesguard.Mail, client doer) (*sesguard.Receipt, error) {
+	t.Helper()
+	return New(sdkClient(client), Config{}).Attempt(t.Context(), m)
+}
+
+// attemptOf makes one attempt of m over api.
+func attemptOf(t *testing.T, api SendEmailAPI, m *sesguard.Message) (*sesguard.Receipt, error) {
+	t.Helper()
+	return New(api, Config{}).Attempt(t.Context(), build(t, m))
+}
+
 type closer struct {
 	io.Reader
 	closed *int
@@ -221,6 +250,13 @@ func TestASourceThatFailsSendsNothing(t *testing.T) {
 			for name, send := range map[string]func(*sestest.Server, *sesguard.Mail) error{
 				"transport": func(srv *sestest.Server, m *sesguard.Mail) error {
 					_, err := New(sdkOf(srv), Config{}).Attempt(t.Context(), m)
+					return err
+				},
+				"over an HTTP client that keeps the cause to itself": func(_ *sestest.Server, m *sesguard.Mail) error {
+					_, err := attemptOver(t, m, func(r *http.Request) (*http.Response, error) {
+						io.Copy(io.Discard, r.Body)
+						return nil, io.ErrUnexpectedEOF
+					})
 					return err
 				},
 				"over the SDK's HTTP client": func(srv *sestest.Server, m *sesguard.Mail) error {

@@ -29,7 +29,7 @@ const (
 	Null   = "null"   // the value is null, which SES takes for absent
 )
 
-// String is the path and what is wrong with it.
+// String returns the problem with its place, on one line.
 func (p Problem) String() string {
 	if p.Path == "" {
 		return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Reason)
@@ -41,7 +41,7 @@ func (p Problem) String() string {
 // in the event "Rendering Failure".
 type MissingError struct{ Problem }
 
-// Error is the text that SES's Rendering Failure events have.
+// Error returns the text of SES's event.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("Attribute '%s' is not present in the rendering data.", e.Path)
 }
@@ -50,7 +50,7 @@ func (e *MissingError) Error() string {
 // decoded JSON: map[string]any, []any, string, float64 or json.Number, bool and
 // nil. It follows the branches that data opens and names each path once.
 //
-// An absent list is a warning where each has no else for it.
+// An absent value is a warning where each, or a section, has no else for it.
 func (t *Template) Check(data any) []Problem {
 	r := &run{src: t.src, check: true, seen: map[Problem]bool{}}
 	_ = r.list(t.root, newScope(data)) // what stopped it is a problem
@@ -208,6 +208,11 @@ func (r *run) block(b *block, s *scope) error {
 		}
 		return r.list(body, s)
 	case b.helper == "with" && v.empty(), v.v == nil, v.v == false:
+		if b.helper == "" && !v.found && v.name != nil && !b.inverse && otherwise == nil {
+			if err := r.fails(b.pos, Problem{Path: v.name.String(), Reason: Absent, Warning: true}); err != nil {
+				return err
+			}
+		}
 		return r.list(otherwise, s)
 	case b.helper == "" && v.v == true:
 		return r.list(body, s)

@@ -12,7 +12,7 @@ type SyntaxError struct {
 	Msg          string
 }
 
-// Error is what is wrong, and where.
+// Error returns the place and the message on one line.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("template: line %d, column %d: %s", e.Line, e.Column, e.Msg)
 }
