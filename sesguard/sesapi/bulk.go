@@ -10,8 +10,8 @@ import (
 )
 
 // SendBulkEmailAPI is the part of the SES v2 client that sends one template to
-// many. *[sesv2.Client] satisfies it. The caller needs the IAM permission
-// ses:SendBulkTemplatedEmail, or what the policy in use has for it.
+// many. *[sesv2.Client] satisfies it. Where the caller lacks an IAM permission,
+// the words of access-denied name it.
 type SendBulkEmailAPI interface {
 	SendBulkEmail(ctx context.Context, in *sesv2.SendBulkEmailInput, optFns ...func(*sesv2.Options)) (*sesv2.SendBulkEmailOutput, error)
 }
@@ -41,7 +41,8 @@ type Bulk struct {
 	ChunkSize int
 
 	// Progress, if not nil, is told the result of each entry as it comes, in the
-	// goroutine of Send, which goes on when it returns.
+	// goroutine of Send, which goes on when it returns. It must not wait for the
+	// Guard's Shutdown, which waits for Send.
 	Progress func(entry int, r BulkResult)
 }
 
@@ -102,7 +103,9 @@ func NewBulk(api SendBulkEmailAPI, g *sesguard.Guard) *Bulker {
 // through one by one share calls. Send makes one call after the other. SES's
 // documentation allows one a second, in practice more pass: after the first
 // TooManyRequests the Bulker keeps to one, together with the other control calls
-// over api. No more than 1,000 entries wait for a retry; then no new one begins.
+// over api. No more than 1,000 entries are under way: in an outage, when all of
+// them wait, no new one begins until one is given up. Each has the policy's time
+// for itself, so give ctx a deadline where the bulk as a whole has one.
 //
 // Some refusals are about every entry: of class Denied or Suspended for a whole
 // call, and of a configuration set, a template or an identity that all share.

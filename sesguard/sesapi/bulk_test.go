@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -330,6 +332,22 @@ func TestBulkRefusalOfEverythingStopsTheRest(t *testing.T) {
 	}
 }
 
+// SES says of each entry that the sender is not verified, and names it.
+func TestBulkOfAnUnverifiedSenderIsStopped(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *sestest.Server) {
+		srv.Account.Unverify("example.com")
+		api := &fateful{api: sdkOf(srv)}
+		in := bulkOf(500)
+		results, err := newBulker(api, sesguard.Options{}).Send(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, r, d := judge(t, srv, in, results); r != 500 || len(api.calls) != 1 || !errors.Is(results[499].Err, seserrors.IdentityNotVerified) {
+			t.Errorf("accepted %d, refused %d, in doubt %d in %d calls: %v", a, r, d, len(api.calls), results[499].Err)
+		}
+	})
+}
+
 // In the sandbox a recipient may be unverified: that is about one entry.
 func TestBulkUnverifiedRecipientIsItsEntrysAffair(t *testing.T) {
 	inBubble(t, func(t *testing.T, srv *sestest.Server) {
@@ -505,6 +523,26 @@ func TestBulkPanicsInItsCallersGoroutine(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hook that ends its goroutine, as t.FailNow does, ends Send's.
+func TestBulkHookThatLeavesByGoexit(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *sestest.Server) {
+		g := sesguard.NewGuard(sesguard.Options{Hooks: sesguard.Hooks{SendDone: func(context.Context, *sesguard.Receipt, error) { runtime.Goexit() }}})
+		ended := make(chan bool, 1)
+		go func() {
+			returned := false
+			defer func() { ended <- returned }()
+			_, _ = NewBulk(sdkOf(srv), g).Send(t.Context(), bulkOf(200))
+			returned = true
+		}()
+		if <-ended {
+			t.Error("Send returned")
+		}
+		if s := g.Stats(); s.Waiting != 0 || s.InFlight != 0 {
+			t.Errorf("left behind: %+v", s)
+		}
+	})
 }
 
 // An attempt whose call panicked may have been sent.
@@ -708,6 +746,60 @@ func TestBulkHoldsBackInAnOutage(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Several Sends of one Bulker share its pace and its guard, and nothing else.
+func TestBulkerSendsSeveralAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *sestest.Server) {
+		b := newBulker(sdkOf(srv, Guard(sesguard.Options{})), sesguard.Options{}) // a guarded client leaves bulks alone
+		var wg sync.WaitGroup
+		for k := range 8 {
+			wg.Go(func() {
+				in := bulkOf(100)
+				for i := range in.Entries {
+					in.Entries[i].To[0] = fmt.Sprintf("bulk%d-%s", k, in.Entries[i].To[0])
+				}
+				results, err := b.Send(t.Context(), in)
+				if err != nil {
+					t.Error(err)
+				}
+				if a, _, _ := judge(t, srv, in, results); a != 100 {
+					t.Errorf("%d accepted, want 100", a)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestBulkTagOfTheTracksNameIsRefused(t *testing.T) {
+	in := bulkOf(2)
+	in.Tags = []sesguard.Tag{{Name: "track", Value: "x"}}
+	results, err := newBulker(bulkFunc(nil), sesguard.Options{TrackTag: "track"}).Send(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if !errors.Is(r.Err, seserrors.InvalidTag) || !seserrors.IsFatal(r.Err) {
+			t.Errorf("entry %d: %v, want invalid-tag", i, r.Err)
+		}
+	}
+}
+
+// What one entry lacks does not fill the memory with problems.
+func TestBulkTellsAHundredProblemsAtMost(t *testing.T) {
+	in := bulkOf(1000)
+	in.Template.Text = ""
+	for i := range 50 {
+		in.Template.Text += fmt.Sprintf("{{missing%d}}", i)
+	}
+	results, err := newBulker(bulkFunc(nil), sesguard.Options{}).Send(t.Context(), in)
+	if got := fieldsOf(t, err); len(got) != 100 {
+		t.Errorf("%d problems, want 100", len(got))
+	}
+	if got := fieldsOf(t, results[999].Err); len(got) != 10 {
+		t.Errorf("%d problems of an entry, want 10", len(got))
+	}
 }
 
 func TestBulkWithoutEntriesSendsNothing(t *testing.T) {

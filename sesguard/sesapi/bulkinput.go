@@ -24,9 +24,9 @@ const (
 // is the caller's but the octets of attachments.
 type preparedBulk struct {
 	base     sesv2.SendBulkEmailInput // a call without entries
+	info     sesguard.Info            // of an entry, but for its recipients
 	entries  []preparedEntry
-	info     sesguard.Info // of an entry, but for its recipients
-	size     int           // of a chunk
+	size     int // of a chunk
 	progress func(int, BulkResult)
 }
 
@@ -74,7 +74,8 @@ func prepare(in *Bulk) (*preparedBulk, []BulkResult, error) {
 	if err := v.err(); err != nil {
 		return nil, results, err
 	}
-	p.base, p.info = in.wire(data), in.info()
+	from, _ := sesguard.ParseAddress(in.From)
+	p.base, p.info = in.wire(data), sesguard.Info{From: from.Addr(), ConfigurationSet: in.ConfigurationSet, Tenant: in.Tenant}
 	return p, results, nil
 }
 
@@ -134,11 +135,6 @@ func (in *Bulk) wire(data string) sesv2.SendBulkEmailInput {
 		EndpointId:                                optional(in.EndpointID),
 		TenantName:                                optional(in.Tenant),
 	}
-}
-
-func (in *Bulk) info() sesguard.Info {
-	from, _ := sesguard.ParseAddress(in.From) // it was checked
-	return sesguard.Info{From: from.Addr(), ConfigurationSet: in.ConfigurationSet, Tenant: in.Tenant}
 }
 
 // tracked is entry i with the id of its send as a tag, if that was asked for.

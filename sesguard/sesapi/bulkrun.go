@@ -82,17 +82,12 @@ func (r *bulkRun) run() {
 // came. An empty call says that nothing is under way.
 func (r *bulkRun) gather() {
 	r.chunk = nil
-	timeout := time.NewTimer(gatherTime)
-	defer timeout.Stop()
+	var late <-chan time.Time
 	for r.start(); len(r.chunk) < r.size && len(r.chunk) < r.open; r.start() {
-		late := timeout.C
-		if len(r.chunk) == 0 {
-			late = nil
-		}
 		select {
 		case s := <-r.ready:
 			if len(r.chunk) == 0 {
-				timeout.Reset(gatherTime)
+				late = time.After(gatherTime)
 			}
 			if !r.seen[s.n] {
 				r.seen[s.n] = true
@@ -209,9 +204,7 @@ func (r *bulkRun) abandon() {
 		return
 	}
 	lost := *errAbandoned
-	if lost.MaybeAccepted = r.calling; r.calling {
-		lost.Class, lost.Reason = seserrors.Unavailable, seserrors.ResponseLost
-	}
+	lost.MaybeAccepted = r.calling
 	for _, s := range r.chunk {
 		s.err = &lost
 		close(s.done)

@@ -1,6 +1,7 @@
 package sesapi
 
 import (
+	"cmp"
 	"encoding/json"
 	stderrors "errors"
 	"fmt"
@@ -228,15 +229,12 @@ func (t *Template) wire(data string) *sestypes.Template {
 	}
 	for _, a := range t.Attachments {
 		file := sestypes.Attachment{
-			FileName: aws.String(a.Name), RawContent: a.Content, ContentType: optional(a.ContentType),
+			FileName: aws.String(cmp.Or(a.Name, a.ContentID)), RawContent: a.Content, ContentType: optional(a.ContentType),
 			ContentTransferEncoding: sestypes.AttachmentContentTransferEncodingBase64,
 			ContentDisposition:      sestypes.AttachmentContentDispositionAttachment,
 		}
 		if a.ContentID != "" {
 			file.ContentId, file.ContentDisposition = aws.String(a.ContentID), sestypes.AttachmentContentDispositionInline
-			if a.Name == "" {
-				file.FileName = file.ContentId // SES requires a name
-			}
 		}
 		out.Attachments = append(out.Attachments, file)
 	}
