@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -312,9 +313,14 @@ func TestBulkRefusalOfEverythingStopsTheRest(t *testing.T) {
 				}
 				in := bulkOf(5000)
 				in.ChunkSize = 5
-				results, err := newBulker(api, sesguard.Options{}).Send(t.Context(), in)
+				var told atomic.Int64
+				hooks := sesguard.Hooks{SendStart: func(context.Context, sesguard.Info) context.Context { told.Add(1); return nil }}
+				results, err := newBulker(api, sesguard.Options{Hooks: hooks}).Send(t.Context(), in)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if told := told.Load(); told > 10 {
+					t.Errorf("hooks were told of %d sends, want those that were begun", told)
 				}
 				if a, r, d := judge(t, srv, in, results); a != 4 || r != 4996 || d != 0 || len(api.calls) != 2 {
 					t.Errorf("accepted %d, refused %d, in doubt %d in %d calls; want 4, 4996, 0 in 2", a, r, d, len(api.calls))
@@ -415,6 +421,29 @@ func TestBulkAsksTheLimiterForEachRecipient(t *testing.T) {
 		}
 		if len(api.calls) > 12 {
 			t.Errorf("%d calls, want about one a second", len(api.calls))
+		}
+	})
+}
+
+// What is due waits a second for others, not for all.
+func TestBulkCallWaitsASecondForFurtherEntries(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *sestest.Server) {
+		api := &fateful{api: sdkOf(srv), fates: map[string][]string{
+			recipient(1): {"ACCOUNT_DAILY_QUOTA_EXCEEDED"}, recipient(2): {"TRANSIENT_FAILURE"}, recipient(3): {"TRANSIENT_FAILURE"},
+		}}
+		in := bulkOf(5)
+		begin := time.Now()
+		at := make(map[int]time.Duration)
+		in.Progress = func(i int, _ BulkResult) { at[i] = time.Since(begin) }
+		policy := retry.Policy{Schedule: retry.Schedule{Jitter: -1}}
+		results, err := newBulker(api, sesguard.Options{Retry: policy}).Send(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judge(t, srv, in, results)
+		want := map[int]time.Duration{0: 0, 1: 20 * time.Minute, 2: 6 * time.Second, 3: 6 * time.Second, 4: 0}
+		if !maps.Equal(at, want) || !slices.Equal(api.calls, []int{5, 2, 1}) {
+			t.Errorf("told at %v in calls of %v, want %v in 5, 2, 1", at, api.calls, want)
 		}
 	})
 }

@@ -146,16 +146,11 @@ func (r *bulkRun) attempt(ctx context.Context, n int) (*sesguard.Receipt, error)
 func (r *bulkRun) send() {
 	slices.SortFunc(r.chunk, func(a, b *seat) int { return a.n - b.n })
 	if r.paced.Load() {
-		_ = pace.Wait(r.ctx, r.api) // its error is that of ctx
+		_ = pace.Wait(r.ctx, r.api) // it fails only if ctx has ended, and then so does the call
 	}
-	var replies []reply
-	if r.ctx.Err() != nil {
-		replies = repeat(seserrors.FromContext(r.ctx, opSendBulk), len(r.chunk))
-	} else {
-		r.calling = true
-		replies = r.call(r.ctx, r.input())
-		r.calling = false
-	}
+	r.calling = true
+	replies := r.call(r.ctx, r.input())
+	r.calling = false
 	for i, s := range r.chunk {
 		s.reply = replies[i]
 		if e := seserrors.Classify(s.err); r.refusal == nil && r.refusesAll(e, s.whole) {

@@ -18,6 +18,7 @@ import (
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/internal/template"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 )
 
@@ -260,4 +261,37 @@ func TestGuardedSendEmailChecksTemplateContent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What Check lets pass renders, and what it finds is told without the data.
+func FuzzTemplateCheck(f *testing.F) {
+	f.Add("{{a}}", "{{b.c}}", `{"a":1,"b":{"c":"geheim"}}`, false)
+	f.Add("{{#each a}}{{b}}{{else}}{{c}}{{/each}}", "x", `{"a":[{"b":1},{}]}`, true)
+	f.Add("{{#if a}}{{b}}{{/if}}", "{{amazonSESUnsubscribeUrl}}", `{"a":true}`, true)
+	f.Add("{{a", "{{{b}}}", `{"a":null}`, false)
+	f.Add(`{{#* inline "x"}}{{a}}{{/inline}}{{> x}}`, "", `{} {}`, true)
+	f.Fuzz(func(t *testing.T, subject, text, data string, stored bool) {
+		tmpl := &Template{Subject: subject, Text: text}
+		if stored {
+			tmpl.Name = "n"
+		}
+		tmpl.Variables()
+		if err := tmpl.Check(json.RawMessage(data)); err != nil {
+			fieldsOf(t, err)
+			return
+		}
+		values, ok := object(data)
+		if !ok {
+			t.Fatalf("%q passed", data)
+		}
+		for _, s := range []string{subject, text} {
+			parsed, err := template.Parse(s)
+			if err != nil {
+				t.Fatalf("%q passed: %v", s, err)
+			}
+			if _, err := parsed.Execute(map[string]any(values)); err != nil {
+				t.Errorf("%q passed with %s: %v", s, data, err)
+			}
+		}
+	})
 }
