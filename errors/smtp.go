@@ -13,8 +13,8 @@ var replyWords = slices.Concat(smtpRules, sharedRules, vagueRules)
 // Op names the command last, such as "smtp RCPT": it tells whose address a
 // "501" complains about, and that a refusal of the greeting, EHLO, STARTTLS or
 // AUTH is about the settings (Denied) and not about the message (Rejected).
-// After a successful sign-in, at RCPT and at DATA (which stands for the end of
-// data too), no 5yz is about the account for want of authentication.
+// At RCPT, DATA and the end of data the client has signed in, so no 5yz is about
+// the account for want of authentication.
 // Text is the reply's text without the code; an enhanced status code at its
 // start is split off, and folded lines are joined.
 //
@@ -88,9 +88,8 @@ func replyClass(c Class, code int, stage string) Class {
 // atStage fits the reason of r to the stage: it says whose address is meant where
 // the words alone do not, and that a 5yz after the sign-in is not about the
 // account. There another server speaks of one recipient or one message, as
-// Exchange does of senders who are not authenticated for a group. Only 530 and
-// 535 in the documented words of SES at the end of data are believed: they mean
-// that nobody signed in.
+// Exchange does of senders who are not authenticated for a group; a 53y about
+// the message is about what this sender may do.
 func atStage(r *rule, code int, stage string) Reason {
 	isSyntax := (code == 501 || code == 553) && (r.Reason == ProtocolError || r.Reason == IllegalAddress || r.Reason == MailFromSyntax || r.Reason == RecipientSyntax)
 	wantsAuth := code >= 500 && (r.Reason == AuthRequired || r.Reason == CredentialsInvalid)
@@ -103,7 +102,7 @@ func atStage(r *rule, code int, stage string) Reason {
 		return RecipientRefused
 	case wantsAuth && stage == "data" && code/10 != 53:
 		return MessageRejected
-	case wantsAuth && stage == "data" && r.Source != docSMTP:
+	case wantsAuth && stage == "data":
 		return AccessDenied
 	}
 	return r.Reason
