@@ -46,7 +46,7 @@ func FromBulkStatus(status, text string) *Error {
 		e.Reason, e.MaybeAccepted = ResponseLost, true
 	default:
 		e.Reason = Unrecognized
-		if r := sharedRules.byWords("", words); r != nil {
+		if r := sharedWords.find("", words); r != nil {
 			e.Reason = r.Reason
 		}
 	}
@@ -66,7 +66,7 @@ const maxCode = 128
 // reasonOf returns the reason of the code of r with these words.
 func (r *rule) reasonOf(words string) Reason {
 	if r.Shared {
-		if r := sharedRules.byWords("", words); r != nil {
+		if r := sharedWords.find("", words); r != nil {
 			return r.Reason
 		}
 	}
@@ -130,7 +130,7 @@ func (e *Error) fromAnswer(a answer) {
 func (e *Error) fromStatus(a answer, words string) {
 	e.Reason, e.MaybeAccepted = Unrecognized, a.status >= 500
 	byStatus := statusRules.byPrefix(strconv.Itoa(a.status))
-	byWords := sharedRules.byWords("", words)
+	byWords := sharedWords.find("", words)
 	switch {
 	case byWords != nil && a.status < 500:
 		e.Reason = byWords.Reason

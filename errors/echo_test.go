@@ -92,7 +92,7 @@ func (s shape) holds(t *testing.T, words string) {
 
 // phrases are the words of every rule, as a sender may write them into a mail.
 func phrases() (all []string) {
-	for _, r := range replyWords {
+	for _, r := range replyWords.table {
 		words := strings.ReplaceAll(r.Text, gapMark, " x ")
 		if len(all)%2 == 0 {
 			words = "Message rejected: " + words + "@example.com"

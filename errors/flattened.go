@@ -84,7 +84,7 @@ const maxTries = 256
 // firstWords returns the first rule for code that fits where SES's words may
 // begin in text, with no small letter: at its start, and behind what tools put
 // before the words of others.
-func firstWords(t table, code, text string) (*rule, string) {
+func firstWords(rules wordRules, code, text string) (*rule, string) {
 	for i, tries := 0, 0; i < len(text) && tries < maxTries; i++ {
 		if i > 0 && !strings.ContainsRune(` "'(<>=`, rune(text[i-1])) || text[i] == ' ' || 'a' <= text[i] && text[i] <= 'z' {
 			continue
@@ -98,7 +98,7 @@ func firstWords(t table, code, text string) (*rule, string) {
 			words = words[:end[0]]
 		}
 		_, bare := cutEnhanced(words)
-		if r := t.byWords(code, bare); r != nil {
+		if r := rules.find(code, bare); r != nil {
 			return r, words
 		}
 	}
@@ -123,10 +123,10 @@ func unwrapped(message string) string {
 // wordsOf returns the words of SES after an API code, or anywhere in the text,
 // for some tools print the code last.
 func wordsOf(after, text string) string {
-	if _, words := firstWords(sharedRules, "", after); words != "" {
+	if _, words := firstWords(sharedWords, "", after); words != "" {
 		return words
 	}
-	_, words := firstWords(sharedRules, "", text)
+	_, words := firstWords(sharedWords, "", text)
 	return words
 }
 
@@ -200,7 +200,7 @@ func (e *Error) fromReplyIn(text string, end int) bool {
 		words := text[i+3:]
 		words = words[len(afterReplyCode.FindString(words)):]
 		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
-		if _, bare := cutEnhanced(words); replyWords.byWords(text[i:i+3], bare) != nil {
+		if _, bare := cutEnhanced(words); replyWords.find(text[i:i+3], bare) != nil {
 			e.Code = n
 			e.fromReply(words)
 			return true

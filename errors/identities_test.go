@@ -174,7 +174,7 @@ func TestBulkStatuses(t *testing.T) {
 // Set-up refuses no message. No 5yz at RCPT is about the account, and none about
 // the message is about the account for want of authentication.
 func TestStagesOfEveryRule(t *testing.T) {
-	for _, r := range replyWords {
+	for _, r := range replyWords.table {
 		for _, code := range []int{421, 454, 530, 535, 550, 554} {
 			words := strings.ReplaceAll(r.Text, gapMark, " x ")
 			for _, stage := range []string{"dial", "greeting", "EHLO", "STARTTLS", "AUTH"} {

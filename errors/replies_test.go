@@ -66,11 +66,11 @@ func (s sample) flattened() sample {
 	_, words := cutEnhanced(cleanReply(s.Text))
 	switch s.Channel {
 	case "smtp":
-		if replyWords.byWords(s.code(), words) != nil {
+		if replyWords.find(s.code(), words) != nil {
 			return s
 		}
 	default:
-		if sharedRules.byWords("", unwrapped(words)) != nil {
+		if sharedWords.find("", unwrapped(words)) != nil {
 			return s
 		}
 	}
