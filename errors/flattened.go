@@ -14,13 +14,9 @@ func (e *Error) fromText(text string) {
 	if strings.Contains(text, `\`) { // JSON within JSON
 		text = clean(text)
 	}
-	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
-		text = strings.ReplaceAll(text, "_", " ")
-	}
-	text = strings.TrimSuffix(text, "')") // Python prints ClientError('…')
 	code, at := findCode(text)
 	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
-	if found && !isLost(text) {
+	if found && !lostWords.MatchString(repeatedWords.ReplaceAllString(text, "")) {
 		return
 	}
 	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
@@ -29,25 +25,41 @@ func (e *Error) fromText(text string) {
 // isOfOthers reports whether a text of the SDK for Go names an operation of a
 // service that is not SES: no word in it need be SES's.
 func isOfOthers(text string) bool {
-	const mark = "operation error "
-	for i := index(text, mark); i >= 0; i = index(text, mark) {
-		if text = text[i+len(mark):]; !hasPrefix(text, "ses") {
+	for _, service := range strings.Split(text, "operation error ")[1:] {
+		if !hasPrefix(service, "ses") {
 			return true
 		}
 	}
 	return false
 }
 
-// isLost reports whether a text tells of a lost connection outside of what SES
-// repeats from the mail: then the reply in it may not be the last word.
-func isLost(text string) bool {
-	var own strings.Builder
-	for start, end := identityList(text); start < end; start, end = identityList(text) {
-		own.WriteString(text[:start])
-		text = text[end:]
+// maxTries bounds the places of a hostile text where a reply is looked for.
+const maxTries = 256
+
+// fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
+// stands before end, and reports whether it found one.
+func (e *Error) fromReplyIn(text string, end int) bool {
+	for _, m := range replyCode.FindAllStringSubmatchIndex(text[:end], maxTries) {
+		code, words := text[m[2]:m[3]], text[m[3]:]
+		words = words[len(afterReplyCode.FindString(words)):]
+		words = cutQuoted(words, text[m[0]:len(text)-len(words)])
+		if _, bare := cutEnhanced(words); isReplyCode(number(code)) && replyWords.find(code, bare) != nil {
+			e.Code = number(code)
+			e.fromReply(words)
+			return true
+		}
 	}
-	own.WriteString(text)
-	return lostWords.MatchString(repeatedWords.ReplaceAllString(own.String(), ""))
+	return false
+}
+
+// cutQuoted returns words up to the quote that closes one in before.
+func cutQuoted(words, before string) string {
+	if i := strings.LastIndexAny(before, "\"'`"); i >= 0 {
+		if end := strings.LastIndexByte(words, before[i]); end >= 0 {
+			return words[:end]
+		}
+	}
+	return words
 }
 
 // fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
@@ -56,14 +68,10 @@ func (e *Error) fromAnswerIn(text, code string, at int) bool {
 	if code == "" {
 		return false
 	}
-	after := strings.TrimLeft(text[at+len(code):], codeEnd)
+	after := text[at+len(code):]
 	a := answer{code: code, message: wordsOf(after, text)}
-	if hasPrefix(text, "operation error ses") || index(text, " operation error ses") >= 0 { // nothing is missing there, whatever the words
-		const mark = "statuscode: "
-		if i := index(text, mark); i >= 0 {
-			a.status = number(text[i+len(mark):])
-		}
-		a.message = after
+	if m := sdkStatus.FindStringSubmatch(text); m != nil { // nothing is missing there, whatever the words
+		a.status, a.message = number(m[1]), strings.TrimLeft(after, ": ")
 	}
 	switch {
 	case a.message == "" && a.status == 0:
@@ -78,153 +86,50 @@ func (e *Error) fromAnswerIn(text, code string, at int) bool {
 	return true
 }
 
-// maxTries bounds the places of a hostile text where a reply is looked for.
-const maxTries = 256
-
-// firstWords returns the first rule for code that fits where SES's words may
-// begin in text, with no small letter: at its start, and behind what tools put
-// before the words of others.
-func firstWords(rules wordRules, code, text string) (*rule, string) {
-	for i, tries := 0, 0; i < len(text) && tries < maxTries; i++ {
-		if i > 0 && !strings.ContainsRune(` "'(<>=`, rune(text[i-1])) || text[i] == ' ' || 'a' <= text[i] && text[i] <= 'z' {
-			continue
+// findCode returns the first API code or bulk status of the tables that stands
+// in text as a word, and where: at its end if there is none.
+func findCode(text string) (code string, at int) {
+	for _, m := range codeWord.FindAllStringIndex(text, -1) {
+		word := strings.Trim(text[m[0]:m[1]], notInCode)
+		isBulk, codes := strings.Contains(word, "_"), apiCodes
+		if isBulk {
+			codes = bulkCodes
 		}
-		if i > 1 && text[i-1] == ' ' && !strings.ContainsRune(`:,-`, rune(text[i-2])) {
-			continue
-		}
-		tries++
-		words := text[i:]
-		if end := stringEnd.FindStringIndex(words); end != nil && i > 0 && text[i-1] == '"' {
-			words = words[:end[0]]
-		}
-		_, bare := cutEnhanced(words)
-		if r := rules.find(code, bare); r != nil {
-			return r, words
+		if codes.find(word) != nil && isBulk == (word == strings.ToUpper(word)) {
+			return word, m[0] + strings.Index(text[m[0]:], word)
 		}
 	}
-	return nil, ""
+	return "", len(text)
 }
 
 // unwrapped returns SES's words out of the message of an answer, which some
 // tools give back together with words of their own.
 func unwrapped(message string) string {
 	code, at := findCode(message)
-	isTool := code != "" && at == 0
-	for _, mark := range toolMarks {
-		isTool = isTool || hasPrefix(message, mark)
-	}
-	if !isTool {
+	if (code == "" || at > 0) && !toolMarks.MatchString(message) {
 		return message
 	}
-	after := strings.TrimLeft(message[min(len(message), at+len(code)):], codeEnd)
-	return cmp.Or(wordsOf(after, message), message)
+	return cmp.Or(wordsOf(message[at+len(code):], message), message)
 }
 
 // wordsOf returns the words of SES after an API code, or anywhere in the text,
 // for some tools print the code last.
 func wordsOf(after, text string) string {
-	if _, words := firstWords(sharedWords, "", after); words != "" {
-		return words
-	}
-	_, words := firstWords(sharedWords, "", text)
-	return words
+	return cmp.Or(firstWords(after), firstWords(text))
 }
 
-// codeEnd is what tools put behind an API code.
-const codeEnd = `:-( "',`
-
-// findCode returns the first API code or bulk status of the tables that stands
-// in text as a word, and where: at its end if there is none.
-func findCode(text string) (code string, at int) {
-	for i := 0; i < len(text); {
-		if !isUpper(text[i]) || i > 0 && isWord(text[i-1]) {
-			i++
-			continue
+// firstWords returns the first words that a rule fits where SES's words may
+// begin in text: at its start, and behind what tools put before the words of
+// others.
+func firstWords(text string) string {
+	for _, m := range wordsStart.FindAllStringSubmatchIndex(text, maxTries) {
+		words := text[m[2]:]
+		if end := stringEnd.FindStringIndex(words); end != nil && m[2] > 0 && text[m[2]-1] == '"' {
+			words = words[:end[0]]
 		}
-		end := i + 1
-		for end < len(text) && isWord(text[end]) {
-			end++
-		}
-		if word := text[i:end]; isCode(word, text[:i], text[end:]) {
-			return word, i
-		}
-		i = end
-	}
-	return "", len(text)
-}
-
-func isWord(c byte) bool { return isAlnum(c) || c == '_' }
-
-// isCode reports whether a word that starts with a capital is a code. A word
-// that could be an ordinary one, like Throttling, must stand where tools print
-// codes.
-func isCode(word, before, after string) bool {
-	if len(word) > maxCode {
-		return false
-	}
-	if strings.IndexByte(word, '_') > 0 {
-		return bulkCodes.find(word) != nil && strings.ToUpper(word) == word
-	}
-	if apiCodes.find(word) == nil || strings.ToUpper(word) == word {
-		return false
-	}
-	if capitals(word) > 1 || strings.HasPrefix(after, ":") || strings.HasPrefix(after, " (client)") {
-		return true
-	}
-	for _, end := range []string{"(", "<Code>", "Code: ", "name: ", `"`, "'", "api error ", "::", "#"} {
-		if strings.HasSuffix(before, end) {
-			return true
+		if sharedWords.find("", words) != nil {
+			return words
 		}
 	}
-	return false
-}
-
-func capitals(s string) (n int) {
-	for i := 0; i < len(s); i++ {
-		if isUpper(s[i]) {
-			n++
-		}
-	}
-	return n
-}
-
-// fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
-// stands before end, and reports whether it found one.
-func (e *Error) fromReplyIn(text string, end int) bool {
-	for i, tries := 0, 0; i+3 <= end && tries < maxTries; i++ {
-		n := number(text[i:])
-		if n == 0 || !isReplyCode(text[i:i+3]) || i > 0 && (isWord(text[i-1]) || strings.ContainsRune(".-/", rune(text[i-1]))) {
-			continue
-		}
-		tries++
-		words := text[i+3:]
-		words = words[len(afterReplyCode.FindString(words)):]
-		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
-		if _, bare := cutEnhanced(words); replyWords.find(text[i:i+3], bare) != nil {
-			e.Code = n
-			e.fromReply(words)
-			return true
-		}
-	}
-	const mark = " smtp code: " // PHPMailer prints the words first
-	if i := index(text, mark); i >= 0 && i < end {
-		if n := number(text[i+len(mark):]); n != 0 {
-			if _, words := firstWords(replyWords, text[i+len(mark):][:3], text[:i]); words != "" {
-				e.Code = n
-				e.fromReply(words)
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// cutQuoted returns words up to the quote that closes one in before.
-func cutQuoted(words, before string) string {
-	if i := strings.LastIndexAny(before, "\"'`"); i >= 0 {
-		if end := strings.LastIndexByte(words, before[i]); end >= 0 {
-			return words[:end]
-		}
-	}
-	return words
+	return ""
 }

@@ -25,21 +25,19 @@ func (e *Error) addIdentities(words string) {
 // identityList returns where the list stands in "The following identities failed
 // the check in region REGION: A, B...", 0 and 0 if there is none.
 func identityList(words string) (start, end int) {
-	const before = "failed the check in region "
-	i := index(words, before)
+	i := index(words, "failed the check in region ")
 	if i < 0 {
 		return 0, 0
 	}
-	i += len(before)
-	n := strings.IndexByte(words[i:], ':')
-	if n <= 0 || n > 32 || strings.IndexByte(words[i:i+n], ' ') >= 0 {
+	m := listStart.FindStringIndex(words[i:])
+	if m == nil {
 		return 0, 0
 	}
-	start = i + n + 1
-	if start < len(words) && words[start] == ' ' {
-		start++
+	start, end = i+m[1], len(words)
+	if m := listEnd.FindStringIndex(words[start:]); m != nil {
+		end = start + m[0]
 	}
-	return start, start + listEnd(words[start:])
+	return start, end
 }
 
 // parseIdentities splits a list at its commas, and returns the bare addresses
@@ -68,21 +66,6 @@ func parseIdentities(list string) (ids []string, truncated bool) {
 		ids = append(ids, id)
 	}
 	return ids, truncated
-}
-
-// listEnd returns where the list ends and what tools put behind it begins.
-func listEnd(list string) int {
-	for i := 0; i < len(list); i++ {
-		if isAlnum(list[i]) || list[i] == '.' { // no end starts so
-			continue
-		}
-		for _, end := range listEnds {
-			if hasPrefix(list[i:], end) {
-				return i
-			}
-		}
-	}
-	return len(list)
 }
 
 // cutItem splits a list at its first comma outside quotes and angle brackets.

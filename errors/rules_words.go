@@ -9,13 +9,20 @@ var openings = []string{
 	"the", "your", "this", "an", "a", "there are", "there is", "you have", "you", "email", "amazon ses", "specified", "provided",
 }
 
+// enhancedCode is an enhanced status code before words. Exchange and some
+// gateways write "#5.1.1".
+var enhancedCode = regexp.MustCompile(`^#?([245]\.\d{1,3}\.\d{1,3})(?:[ \t\r\n:;,"')\]}]|$)`)
+
 // lostWords are how Go says that a connection broke or a context ended, and how
 // Postfix does.
 var lostWords = regexp.MustCompile(`(?i)\b(?:eof|connection reset by peer|broken pipe|i/o timeout|closed network connection|lost connection|deadline exceeded|context canceled|operation was canceled)\b`)
 
-// repeatedWords are where SES repeats words of the mail: in angle brackets and
-// in single quotes.
-var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'`)
+// repeatedWords are where SES repeats words of the mail: in angle brackets, in
+// single quotes and in the list of identities.
+var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'|(?i:failed the check in region [^ :]{1,32}:).*?(?:$|` + listEnds + `)`)
+
+// replyCode is where the code of an SMTP reply may stand.
+var replyCode = regexp.MustCompile(`(?:^|[^\w./-])([45][0-57]\d)\b`)
 
 // afterReplyCode is what tools put between a reply code and its words: "[535]
 // Authentication …", "554, b'Message …", "code=454 message=…".
@@ -24,21 +31,33 @@ var afterReplyCode = regexp.MustCompile("^[-\\s:,;)\\]}>(\"'`]*(?:<<\"|b[\"']|[m
 // stringEnd is where a string of JSON ends.
 var stringEnd = regexp.MustCompile(`"(?:[,}\])]|$)`)
 
+// codeWord is where an API code or a bulk status may stand. One that could be an
+// ordinary word, like Throttling, must stand where tools print codes. It may take
+// in notInCode.
+var codeWord = regexp.MustCompile(`\b[A-Z]\w*[A-Z_]\w*|["'(>#:][A-Z][a-z]+\b|\b[A-Z][a-z]+(?::| \()`)
+
+const notInCode = `"'(>#: `
+
+// wordsStart is where the words of SES may begin in the text of a tool.
+var wordsStart = regexp.MustCompile(`(?:^[: (-]*|[:,-] |["'(<>=])["']*([^a-z "'])`)
+
+// sdkStatus is how the SDK for Go prints an operation of SES and its status.
+var sdkStatus = regexp.MustCompile(`(?:^|\s)operation error (?i:ses).*?StatusCode: (\d{3})\b`)
+
 // toolMarks are how texts begin that hold a tool's words before those of SES.
-var toolMarks = []string{
-	"operation error ", "an error occurred (", "error executing ", "http/1.1 ", "http/2", "aws::", `{"message":`,
-	"com.amazonaws.", "software.amazon.", "botocore.",
-}
+var toolMarks = regexp.MustCompile(`^(?i:operation error |an error occurred \(|error executing |http/1\.1 |http/2|aws::|\{"message":|com\.amazonaws\.|software\.amazon\.|botocore\.)`)
 
 // identitySteps are how the errors begin that the SDK makes before a request is
 // signed. They have no types of their own, except the last.
 var identitySteps = []string{"get identity: ", "get credentials: ", "resolve auth scheme: ", "sign request: ", "failed to sign request: "}
 
-// listEnds are what tools put behind the list.
-var listEnds = []string{
-	" (in reply to", " (service:", " (client)", " [requestid", "; request id", ", affected recipient",
-	" - <", "</", `"}`, `",`, `"]`, "'}", "',", ")]", " at com.", " at java", " stack trace", " the following identities",
-}
+// listStart is what stands before the list of identities.
+var listStart = regexp.MustCompile(`^(?i)failed the check in region ([^ :]{1,32}): ?`)
+
+// listEnds are what tools put behind the list of identities.
+const listEnds = `(?i: \(in reply to| \(service:| \(client\)| \[requestid|; request id|, affected recipient| - <|</|"\}|",|"\]|'\}|',|\)\]| at com\.| at java| stack trace| the following identities)`
+
+var listEnd = regexp.MustCompile(listEnds)
 
 // secretHints are in every text that holds secretWords.
 var secretHints = []string{"auth plain ", "auth login ", "authorization: basic ", "token", "secret", "passw"}

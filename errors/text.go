@@ -96,13 +96,11 @@ func repeatedCode(line, before string, reply bool) int {
 	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
 		i++
 	}
-	if len(line) >= i+4 && isReplyCode(line[i:i+3]) && (line[i+3] == '-' || line[i+3] == ' ') && (reply || strings.Contains(before, line[i:i+3])) {
+	if isReplyCode(number(line[i:])) && len(line) > i+3 && (line[i+3] == '-' || line[i+3] == ' ') && (reply || strings.Contains(before, line[i:i+3])) {
 		i += 4
 	}
-	if _, rest := cutEnhanced(line[i:]); len(rest) < len(line[i:]) {
-		return len(line) - len(rest)
-	}
-	return i
+	_, rest := cutEnhanced(line[i:])
+	return len(line) - len(rest)
 }
 
 // message returns text made clean and fit to be shown.
@@ -161,16 +159,7 @@ func index(text, sub string) int {
 	return -1
 }
 
-// hasPrefix is strings.HasPrefix without regard to the case of ASCII letters;
-// prefix is in lower case.
+// hasPrefix is strings.HasPrefix without regard to the case of letters.
 func hasPrefix(text, prefix string) bool {
-	if len(text) < len(prefix) {
-		return false
-	}
-	for i := 0; i < len(prefix); i++ {
-		if lowerByte(text[i]) != prefix[i] {
-			return false
-		}
-	}
-	return true
+	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
 }
