@@ -1,6 +1,10 @@
 package errors
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+	"strings"
+)
 
 // FromAPI returns what an error of the SES API means; nil for nil. Op is, for
 // example, "ses SendEmail"; if it is "", the operation's name is taken from
@@ -34,7 +38,7 @@ func FromAPI(op string, err error) *Error {
 // an empty one ResponseLost and in doubt.
 func FromBulkStatus(status, text string) *Error {
 	e := &Error{Op: "ses SendBulkEmail", APICode: cut(clean(status), maxCode)}
-	if hasPrefix(e.APICode, "success") && len(e.APICode) == len("success") {
+	if strings.EqualFold(e.APICode, "success") {
 		return nil
 	}
 	words := clean(text)
@@ -72,10 +76,7 @@ func (r *rule) reasonOf(words string) Reason {
 func sharedReason(words string, other Reason) Reason {
 	r := sharedWords.find("", words)
 	if r == nil {
-		r = sharedWords.find("", unwrapped(words))
-	}
-	if r == nil {
-		return other
+		r = cmp.Or(sharedWords.find("", unwrapped(words)), &rule{Reason: other})
 	}
 	return r.Reason
 }

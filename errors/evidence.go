@@ -192,9 +192,7 @@ func (v *evidence) status(status int) {
 // ("com.amazonaws.ses#", "Aws::SES::Errors::") and a ":http://…" suffix.
 func bareCode(code string) string {
 	code = strings.TrimSpace(code)
-	if i := strings.LastIndexByte(code, '#'); i >= 0 {
-		code = code[i+1:]
-	}
+	code = code[strings.LastIndexByte(code, '#')+1:]
 	if i := strings.LastIndex(code, "::"); i >= 0 {
 		code = code[i+2:]
 	}

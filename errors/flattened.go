@@ -16,7 +16,7 @@ func (e *Error) fromText(text string) {
 	}
 	code, at := findCode(text)
 	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
-	if found && !lostWords.MatchString(repeatedWords.ReplaceAllString(text, "")) {
+	if found && !(lostWords.MatchString(text) && lostWords.MatchString(repeatedWords.ReplaceAllString(text, ""))) {
 		return
 	}
 	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
@@ -39,12 +39,17 @@ const maxTries = 256
 // fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
 // stands before end, and reports whether it found one.
 func (e *Error) fromReplyIn(text string, end int) bool {
-	for _, m := range replyCode.FindAllStringSubmatchIndex(text[:end], maxTries) {
-		code, words := text[m[2]:m[3]], text[m[3]:]
+	for i, tries := 0, 0; i+3 <= end && tries < maxTries; i++ {
+		n := number(text[i:])
+		if !isReplyCode(n) || i > 0 && (isWord(text[i-1]) || strings.IndexByte(".-/", text[i-1]) >= 0) {
+			continue
+		}
+		tries++
+		words := text[i+3:]
 		words = words[len(afterReplyCode.FindString(words)):]
-		words = cutQuoted(words, text[m[0]:len(text)-len(words)])
-		if _, bare := cutEnhanced(words); isReplyCode(number(code)) && replyWords.find(code, bare) != nil {
-			e.Code = number(code)
+		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
+		if _, bare := cutEnhanced(words); replyWords.find(text[i:i+3], bare) != nil {
+			e.Code = n
 			e.fromReply(words)
 			return true
 		}
@@ -89,17 +94,28 @@ func (e *Error) fromAnswerIn(text, code string, at int) bool {
 // findCode returns the first API code or bulk status of the tables that stands
 // in text as a word, and where: at its end if there is none.
 func findCode(text string) (code string, at int) {
-	for _, m := range codeWord.FindAllStringIndex(text, -1) {
-		word := strings.Trim(text[m[0]:m[1]], notInCode)
-		isBulk, codes := strings.Contains(word, "_"), apiCodes
-		if isBulk {
-			codes = bulkCodes
+	for i := 0; i < len(text); i++ {
+		if text[i] < 'A' || text[i] > 'Z' || i > 0 && isWord(text[i-1]) {
+			continue
 		}
-		if codes.find(word) != nil && isBulk == (word == strings.ToUpper(word)) {
-			return word, m[0] + strings.Index(text[m[0]:], word)
+		end := i + 1
+		for end < len(text) && isWord(text[end]) {
+			end++
+		}
+		if isCode(text[i:end], text[:i], text[end:]) {
+			return text[i:end], i
 		}
 	}
 	return "", len(text)
+}
+
+// isCode reports whether a word is a code. One that could be an ordinary word,
+// like Throttling, must stand where tools print codes.
+func isCode(word, before, after string) bool {
+	if isUpper := strings.ToUpper(word) == word; isUpper || strings.Contains(word, "_") {
+		return isUpper && bulkCodes.find(word) != nil && strings.Contains(word, "_")
+	}
+	return apiCodes.find(word) != nil && (strings.ToLower(word[1:]) != word[1:] || before != "" && strings.IndexByte("\"'(>#:", before[len(before)-1]) >= 0 || strings.HasPrefix(after, ":") || strings.HasPrefix(after, " ("))
 }
 
 // unwrapped returns SES's words out of the message of an answer, which some

@@ -12,50 +12,41 @@ const (
 // addIdentities takes region and identities out of words that list those that
 // failed the check.
 func (e *Error) addIdentities(words string) {
-	start, end := identityList(words)
-	if e.Reason != IdentityNotVerified || start == 0 {
+	if e.Reason != IdentityNotVerified {
 		return
 	}
-	region := words[:start]
-	region = region[strings.LastIndexByte(region[:len(region)-1], ' ')+1:]
-	e.Region = strings.ToLower(strings.TrimRight(region, ": "))
-	e.Identities, e.Truncated = parseIdentities(words[start:end])
+	if region, start, end := identityList(words); start > 0 {
+		e.Region = strings.ToLower(region)
+		e.Identities, e.Truncated = parseIdentities(words[start:end])
+	}
 }
 
 // identityList returns where the list stands in "The following identities failed
-// the check in region REGION: A, B...", 0 and 0 if there is none.
-func identityList(words string) (start, end int) {
-	i := index(words, "failed the check in region ")
-	if i < 0 {
-		return 0, 0
-	}
-	m := listStart.FindStringIndex(words[i:])
+// the check in region REGION: A, B...", and the region; zeros if there is none.
+func identityList(words string) (region string, start, end int) {
+	i := max(0, lowerIndex(words, "failed the check in region "))
+	m := listStart.FindStringSubmatchIndex(words[i:])
 	if m == nil {
-		return 0, 0
+		return "", 0, 0
 	}
-	start, end = i+m[1], len(words)
+	region, start, end = words[i+m[2]:i+m[3]], i+m[1], len(words)
 	if m := listEnd.FindStringIndex(words[start:]); m != nil {
 		end = start + m[0]
 	}
-	return start, end
+	return region, start, end
 }
 
 // parseIdentities splits a list at its commas, and returns the bare addresses
 // and domains and whether the list was cut.
 func parseIdentities(list string) (ids []string, truncated bool) {
-	list = strings.TrimRight(list, " \t)]}\"'`;")
-	if cut, ok := strings.CutSuffix(list, "..."); ok {
-		list, truncated = cut, true
-	}
+	list, truncated = strings.CutSuffix(strings.TrimRight(list, " \t)]}\"'`;"), "...")
 	ids = make([]string, 0, min(1+strings.Count(list, ","), maxIdentities))
 	for list != "" {
 		var item string
 		item, list = cutItem(list)
 		id, named := bareIdentity(item)
-		if named { // an unquoted name may hold commas: "Doe, Jane <jane@example.com>"
-			for len(ids) > 0 && !strings.ContainsAny(ids[len(ids)-1], "@.:") {
-				ids = ids[:len(ids)-1]
-			}
+		for named && len(ids) > 0 && !strings.ContainsAny(ids[len(ids)-1], "@.:") {
+			ids = ids[:len(ids)-1] // an unquoted name may hold commas: "Doe, Jane <jane@example.com>"
 		}
 		if id == "" {
 			continue
@@ -70,18 +61,10 @@ func parseIdentities(list string) (ids []string, truncated bool) {
 
 // cutItem splits a list at its first comma outside quotes and angle brackets.
 func cutItem(list string) (item, rest string) {
-	quoted, angle := false, false
-	for i := 0; i < len(list); i++ {
-		switch c := list[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '<':
-			angle = true
-		case c == '>':
-			angle = false
-		case c == ',' && !angle:
-			return list[:i], list[i+1:]
+	for i := range len(list) {
+		item := list[:i]
+		if list[i] == ',' && strings.Count(item, `"`)%2 == 0 && strings.LastIndexByte(item, '<') <= strings.LastIndexByte(item, '>') {
+			return item, list[i+1:]
 		}
 	}
 	return list, ""

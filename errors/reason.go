@@ -1,5 +1,7 @@
 package errors
 
+import "cmp"
+
 // A Reason says why, exactly. It is a stable slug, fit for a log field or a
 // metric label. A Reason is an error too, so that it can be asked for:
 //
@@ -75,12 +77,7 @@ const (
 func (r Reason) Error() string { return string(r) }
 
 // known returns r, Unrecognized for "".
-func (r Reason) known() Reason {
-	if r == "" {
-		return Unrecognized
-	}
-	return r
-}
+func (r Reason) known() Reason { return cmp.Or(r, Unrecognized) }
 
 // Class returns the class that an error of this reason has, unless the reply
 // says otherwise: "452 too many recipients" is TooManyRecipients but, being a

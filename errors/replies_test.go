@@ -52,7 +52,7 @@ func (s sample) op() string {
 
 // isBare reports whether the text holds words of SES alone, none of a tool.
 func (s sample) isBare() bool {
-	return !toolMarks.MatchString(s.Text) && (s.Text == "" || isUpper(s.Text[0]) && unwrapped(s.Text) == s.Text)
+	return !toolMarks.MatchString(s.Text) && (s.Text == "" || s.Text[0] >= 'A' && s.Text[0] <= 'Z' && unwrapped(s.Text) == s.Text)
 }
 
 // flattened is what the sample means in the text of an error of an unknown type:

@@ -2,6 +2,7 @@ package errors
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -160,11 +161,8 @@ func opening(low []byte) int {
 	case bytes.IndexByte(word, '.') > 0 && bytes.HasPrefix(low[len(word):], []byte(" error: ")): // Postfix: "mx.example.com Error: …"
 		n = len(word)
 	default:
-		for _, text := range openings {
-			if bytes.HasPrefix(low, []byte(text)) && len(low) > len(text) && low[len(text)] == ' ' {
-				n = len(text)
-				break
-			}
+		if i := slices.IndexFunc(openings, func(text string) bool { return bytes.HasPrefix(low, []byte(text)) }); i >= 0 {
+			n = len(openings[i])
 		}
 	}
 	if n == 0 {

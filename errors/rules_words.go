@@ -4,9 +4,9 @@ import "regexp"
 
 // openings are what SES, relays and tools put before the words that tell.
 var openings = []string{
-	"throttling failure:", "transaction failed:", "message rejected:", "access denied:", "connection closed by server.",
-	"service unavailable;", "recipient address rejected:", "error:", "response:", "failed:",
-	"the", "your", "this", "an", "a", "there are", "there is", "you have", "you", "email", "amazon ses", "specified", "provided",
+	"throttling failure: ", "transaction failed: ", "message rejected: ", "access denied: ", "connection closed by server. ",
+	"service unavailable; ", "recipient address rejected: ", "error: ", "response: ", "failed: ",
+	"the ", "your ", "this ", "an ", "a ", "there are ", "there is ", "you have ", "you ", "email ", "amazon ses ", "specified ", "provided ",
 }
 
 // enhancedCode is an enhanced status code before words. Exchange and some
@@ -21,22 +21,12 @@ var lostWords = regexp.MustCompile(`(?i)\b(?:eof|connection reset by peer|broken
 // single quotes and in the list of identities.
 var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'|(?i:failed the check in region [^ :]{1,32}:).*?(?:$|` + listEnds + `)`)
 
-// replyCode is where the code of an SMTP reply may stand.
-var replyCode = regexp.MustCompile(`(?:^|[^\w./-])([45][0-57]\d)\b`)
-
 // afterReplyCode is what tools put between a reply code and its words: "[535]
 // Authentication …", "554, b'Message …", "code=454 message=…".
 var afterReplyCode = regexp.MustCompile("^[-\\s:,;)\\]}>(\"'`]*(?:<<\"|b[\"']|[mrsMRS]\\w*[=:][-\\s:,;)\\]}>(\"'`]*)?")
 
 // stringEnd is where a string of JSON ends.
 var stringEnd = regexp.MustCompile(`"(?:[,}\])]|$)`)
-
-// codeWord is where an API code or a bulk status may stand. One that could be an
-// ordinary word, like Throttling, must stand where tools print codes. It may take
-// in notInCode.
-var codeWord = regexp.MustCompile(`\b[A-Z]\w*[A-Z_]\w*|["'(>#:][A-Z][a-z]+\b|\b[A-Z][a-z]+(?::| \()`)
-
-const notInCode = `"'(>#: `
 
 // wordsStart is where the words of SES may begin in the text of a tool.
 var wordsStart = regexp.MustCompile(`(?:^[: (-]*|[:,-] |["'(<>=])["']*([^a-z "'])`)
@@ -58,6 +48,9 @@ var listStart = regexp.MustCompile(`^(?i)failed the check in region ([^ :]{1,32}
 const listEnds = `(?i: \(in reply to| \(service:| \(client\)| \[requestid|; request id|, affected recipient| - <|</|"\}|",|"\]|'\}|',|\)\]| at com\.| at java| stack trace| the following identities)`
 
 var listEnd = regexp.MustCompile(listEnds)
+
+// localPart is the local part of an address, in angle brackets, in quotes or bare.
+var localPart = regexp.MustCompile("(<)[^<>@]+@|\"[^\"]*\"@|[^ <>()\\[\\]{},;:\"'`@=]+@")
 
 // secretHints are in every text that holds secretWords.
 var secretHints = []string{"auth plain ", "auth login ", "authorization: basic ", "token", "secret", "passw"}

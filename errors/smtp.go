@@ -1,6 +1,7 @@
 package errors
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,15 +63,10 @@ func isMailbox(enhanced string) bool {
 
 // codeReason returns what the codes mean without regard to the words.
 func codeReason(code, enhanced string) Reason {
-	if enhanced != "" && enhanced[0] == code[0] {
-		if r := enhancedRules.byPrefix(enhanced); r != nil {
-			return r.Reason
-		}
+	if !strings.HasPrefix(enhanced, code[:1]) {
+		enhanced = ""
 	}
-	if r := replyRules.byPrefix(code); r != nil {
-		return r.Reason
-	}
-	return Unrecognized
+	return cmp.Or(enhancedRules.byPrefix(enhanced), replyRules.byPrefix(code), &rule{Reason: Unrecognized}).Reason
 }
 
 // replyClass fits the class of a reason to the reply that gave it: the first

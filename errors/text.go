@@ -1,6 +1,7 @@
 package errors
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -141,23 +142,16 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
-
-func isAlnum(c byte) bool { return isDigit(c) || 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
-
-// index is strings.Index without regard to the case of ASCII letters; sub is
-// in lower case and not empty.
-func index(text, sub string) int {
-	const caseBit = 'a' - 'A'
-	for i := 0; i+len(sub) <= len(text); i++ {
-		if text[i]|caseBit == sub[0]|caseBit && hasPrefix(text[i:], sub) {
-			return i
-		}
-	}
-	return -1
+// lowerIndex returns where sub, in lower case, stands in text without regard to
+// the case of ASCII letters, or -1.
+func lowerIndex(text, sub string) int {
+	var array [maxMessage]byte
+	return bytes.Index(lower(array[:0], text), []byte(sub))
 }
+
+func isWord(c byte) bool { return isAlnum(c) || c == '_' }
+
+func isAlnum(c byte) bool { return '0' <= c && c <= '9' || 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
 
 // hasPrefix is strings.HasPrefix without regard to the case of letters.
 func hasPrefix(text, prefix string) bool {

@@ -28,7 +28,7 @@ func isReplyCode(n int) bool {
 
 // number returns the three digits that s starts with, or 0.
 func number(s string) int {
-	if len(s) < 3 || len(s) > 3 && isAlnum(s[3]) {
+	if len(s) < 3 || s[0] < '0' || s[0] > '9' || len(s) > 3 && isAlnum(s[3]) {
 		return 0
 	}
 	n, _ := strconv.ParseUint(s[:3], 10, 16)
