@@ -16,7 +16,7 @@ func (e *Error) fromText(text string) {
 	}
 	code, at := findCode(text)
 	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
-	if found && !(lostWords.MatchString(text) && lostWords.MatchString(repeatedWords.ReplaceAllString(text, ""))) {
+	if found && !isLost(text) {
 		return
 	}
 	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
@@ -31,6 +31,21 @@ func isOfOthers(text string) bool {
 		}
 	}
 	return false
+}
+
+// isLost reports whether a text tells of a lost connection outside of what SES
+// repeats from the mail: then the reply in it may not be the last word.
+func isLost(text string) bool {
+	if !lostWords.MatchString(text) {
+		return false
+	}
+	var own strings.Builder
+	for _, start, end := identityList(text); start < end; _, start, end = identityList(text) {
+		own.WriteString(text[:start])
+		text = text[end:]
+	}
+	own.WriteString(text)
+	return lostWords.MatchString(repeatedWords.ReplaceAllString(own.String(), ""))
 }
 
 // maxTries bounds the places of a hostile text where a reply is looked for.

@@ -1,6 +1,9 @@
 package errors
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Bounds on the list of identities: SES names at most the sender's addresses
 // and 50 recipients, each of at most 320 bytes (RFC 5321 §4.5.3.1).
@@ -24,16 +27,24 @@ func (e *Error) addIdentities(words string) {
 // identityList returns where the list stands in "The following identities failed
 // the check in region REGION: A, B...", and the region; zeros if there is none.
 func identityList(words string) (region string, start, end int) {
-	i := max(0, lowerIndex(words, "failed the check in region "))
-	m := listStart.FindStringSubmatchIndex(words[i:])
-	if m == nil {
+	const mark = "failed the check in region "
+	var array [maxMessage]byte
+	low := lower(array[:0], words)
+	i := bytes.Index(low, []byte(mark)) + len(mark)
+	if i < len(mark) {
 		return "", 0, 0
 	}
-	region, start, end = words[i+m[2]:i+m[3]], i+m[1], len(words)
-	if m := listEnd.FindStringIndex(words[start:]); m != nil {
-		end = start + m[0]
+	n := bytes.IndexAny(low[i:], " :")
+	if n <= 0 || n > 32 || low[i+n] != ':' {
+		return "", 0, 0
 	}
-	return region, start, end
+	region, start, end = words[i:i+n], i+n+1, len(words)
+	for _, behind := range listEnds {
+		if n := bytes.Index(low[start:end], []byte(behind)); n >= 0 {
+			end = start + n
+		}
+	}
+	return region, start + len(words[start:end]) - len(strings.TrimLeft(words[start:end], " ")), end
 }
 
 // parseIdentities splits a list at its commas, and returns the bare addresses

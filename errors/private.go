@@ -21,7 +21,30 @@ func masked(text string) string {
 		}
 		text = text[:start] + list + text[end:]
 	}
-	return localPart.ReplaceAllString(text, "${1}***@")
+	var b strings.Builder
+	before, after, found := strings.Cut(text, "@")
+	for ; found; before, after, found = strings.Cut(after, "@") {
+		start := localPart(before)
+		b.WriteString(before[:start])
+		if start < len(before) {
+			b.WriteString("***")
+		}
+		b.WriteByte('@')
+	}
+	b.WriteString(before)
+	return b.String()
+}
+
+// localPart returns where the local part at the end of text starts: at an angle
+// bracket, at a quote that it is in, or after what cannot be in one.
+func localPart(text string) int {
+	if open := strings.LastIndexByte(text, '<'); open > strings.LastIndexByte(text, '>') {
+		return open + 1
+	}
+	if inner, ok := strings.CutSuffix(text, `"`); ok && strings.Contains(inner, `"`) { // "a b"@example.com
+		return strings.LastIndexByte(inner, '"')
+	}
+	return strings.LastIndexAny(text, " <>()[]{},;:\"'`@=") + 1
 }
 
 // redacted returns clean text with "[redacted]" for what looks like a secret.

@@ -229,7 +229,7 @@ func TestAPIAnswers(t *testing.T) {
 // Every exported reason has a class, a scope and an advice, and every rule a
 // source and a known reason.
 func TestTablesAreComplete(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "rules_reason.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

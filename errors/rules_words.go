@@ -17,9 +17,9 @@ var enhancedCode = regexp.MustCompile(`^#?([245]\.\d{1,3}\.\d{1,3})(?:[ \t\r\n:;
 // Postfix does.
 var lostWords = regexp.MustCompile(`(?i)\b(?:eof|connection reset by peer|broken pipe|i/o timeout|closed network connection|lost connection|deadline exceeded|context canceled|operation was canceled)\b`)
 
-// repeatedWords are where SES repeats words of the mail: in angle brackets, in
-// single quotes and in the list of identities.
-var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'|(?i:failed the check in region [^ :]{1,32}:).*?(?:$|` + listEnds + `)`)
+// repeatedWords are where SES repeats words of the mail: in angle brackets and
+// in single quotes.
+var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'`)
 
 // afterReplyCode is what tools put between a reply code and its words: "[535]
 // Authentication …", "554, b'Message …", "code=454 message=…".
@@ -41,16 +41,11 @@ var toolMarks = regexp.MustCompile(`^(?i:operation error |an error occurred \(|e
 // signed. They have no types of their own, except the last.
 var identitySteps = []string{"get identity: ", "get credentials: ", "resolve auth scheme: ", "sign request: ", "failed to sign request: "}
 
-// listStart is what stands before the list of identities.
-var listStart = regexp.MustCompile(`^(?i)failed the check in region ([^ :]{1,32}): ?`)
-
 // listEnds are what tools put behind the list of identities.
-const listEnds = `(?i: \(in reply to| \(service:| \(client\)| \[requestid|; request id|, affected recipient| - <|</|"\}|",|"\]|'\}|',|\)\]| at com\.| at java| stack trace| the following identities)`
-
-var listEnd = regexp.MustCompile(listEnds)
-
-// localPart is the local part of an address, in angle brackets, in quotes or bare.
-var localPart = regexp.MustCompile("(<)[^<>@]+@|\"[^\"]*\"@|[^ <>()\\[\\]{},;:\"'`@=]+@")
+var listEnds = []string{
+	" (in reply to", " (service:", " (client)", " [requestid", "; request id", ", affected recipient",
+	" - <", "</", `"}`, `",`, `"]`, "'}", "',", ")]", " at com.", " at java", " stack trace", " the following identities",
+}
 
 // secretHints are in every text that holds secretWords.
 var secretHints = []string{"auth plain ", "auth login ", "authorization: basic ", "token", "secret", "passw"}

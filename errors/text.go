@@ -1,7 +1,6 @@
 package errors
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -140,13 +139,6 @@ func lowerByte(c byte) byte {
 		return c + 'a' - 'A'
 	}
 	return c
-}
-
-// lowerIndex returns where sub, in lower case, stands in text without regard to
-// the case of ASCII letters, or -1.
-func lowerIndex(text, sub string) int {
-	var array [maxMessage]byte
-	return bytes.Index(lower(array[:0], text), []byte(sub))
 }
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }
