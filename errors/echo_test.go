@@ -66,7 +66,7 @@ func (s shape) holds(t *testing.T, words string, flattened bool) {
 	text := strings.Replace(s.text, "%s", words, 1)
 	for _, e := range []*Error{FromSMTP("smtp DATA", s.code, text), Classify(&textproto.Error{Code: s.code, Msg: text})} {
 		if e.Class != s.class || e.Reason != s.reason {
-			t.Errorf("%d %q: got %v, %s; want %v, %s", s.code, text, e.Class, e.Reason, s.class, s.reason)
+			t.Errorf("%d %.300q: got %v, %s; want %v, %s", s.code, text, e.Class, e.Reason, s.class, s.reason)
 		}
 	}
 	for _, flat := range []string{fmt.Sprintf("send: %d %s", s.code, text), fmt.Sprintf("%d %q", s.code, text)} {
@@ -74,7 +74,7 @@ func (s shape) holds(t *testing.T, words string, flattened bool) {
 			break
 		}
 		if e := Classify(stderrors.New(flat)); e.Class != s.class && e.Class != Unknown || IsRetryable(e) {
-			t.Errorf("%s: got %v, %s; want %v", flat, e.Class, e.Reason, s.class)
+			t.Errorf("%.300s: got %v, %s; want %v", flat, e.Class, e.Reason, s.class)
 		}
 	}
 	bare := text
@@ -86,13 +86,13 @@ func (s shape) holds(t *testing.T, words string, flattened bool) {
 		code := map[string]string{"Transaction failed: ": "BadRequestException", "Message rejected: ": "MessageRejected"}[opening]
 		bare = rest
 		if e := FromAPI("", sdkError(400, code, bare)); e.Class != s.class || e.Reason != s.reason {
-			t.Errorf("%s %q: got %v, %s; want %v, %s", code, bare, e.Class, e.Reason, s.class, s.reason)
+			t.Errorf("%s %.300q: got %v, %s; want %v, %s", code, bare, e.Class, e.Reason, s.class, s.reason)
 		}
 		if !flattened {
 			continue
 		}
 		if e := Classify(stderrors.New(sdkError(400, code, bare).Error())); e.Class != s.class && e.Class != Unknown || IsRetryable(e) {
-			t.Errorf("flattened %s %q: got %v, %s; want %v", code, bare, e.Class, e.Reason, s.class)
+			t.Errorf("flattened %s %.300q: got %v, %s; want %v", code, bare, e.Class, e.Reason, s.class)
 		}
 	}
 }

@@ -14,12 +14,25 @@ func (e *Error) fromText(text string) {
 	if strings.Contains(text, `\`) { // JSON within JSON
 		text = clean(text)
 	}
-	code, at := findCode(text)
-	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
-	if found && !isLost(text) {
-		return
+	end := 0
+	if !isOfOthers(text) {
+		code, at := findCode(text)
+		if end = e.fromReplyIn(text, "45", at); end == 0 { // what comes first may hold the other in words of the mail
+			end = e.fromAnswerIn(text, code, at)
+		}
 	}
-	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
+	lost := end > 0 && isLost(text)
+	if end == 0 || lost || e.Class.Retryable() && isRefused(text[end:]) {
+		*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: lost}
+	}
+}
+
+// isRefused reports whether text holds a refusal for good. Then a reply before it
+// that asks to try again may be an earlier one, or words of the mail.
+func isRefused(text string) bool {
+	code, at := findCode(text)
+	reply, answer := Error{}, Error{}
+	return reply.fromReplyIn(text, "5", len(text)) > 0 && !reply.Class.Retryable() || answer.fromAnswerIn(text, code, at) > 0 && !answer.Class.Retryable()
 }
 
 // isOfOthers reports whether a text of the SDK for Go names an operation of a
@@ -52,11 +65,12 @@ func isLost(text string) bool {
 const maxTries = 256
 
 // fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
-// stands before end, and reports whether it found one.
-func (e *Error) fromReplyIn(text string, end int) bool {
+// starts with one of digits and stands before end. It returns where the words
+// begin, 0 if it found none.
+func (e *Error) fromReplyIn(text, digits string, end int) int {
 	for i, tries := 0, 0; i+3 <= end && tries < maxTries; i++ {
 		n := number(text[i:])
-		if !isReplyCode(n) || i > 0 && (isWord(text[i-1]) || strings.IndexByte(".-/", text[i-1]) >= 0) {
+		if !isReplyCode(n) || strings.IndexByte(digits, text[i]) < 0 || i > 0 && (isWord(text[i-1]) || strings.IndexByte(".-/", text[i-1]) >= 0) {
 			continue
 		}
 		tries++
@@ -66,10 +80,10 @@ func (e *Error) fromReplyIn(text string, end int) bool {
 		if _, bare := cutEnhanced(words); replyWords.find(text[i:i+3], bare) != nil {
 			e.Code = n
 			e.fromReply(words)
-			return true
+			return i + 3
 		}
 	}
-	return false
+	return 0
 }
 
 // cutQuoted returns words up to the quote that closes one in before.
@@ -83,10 +97,10 @@ func cutQuoted(words, before string) string {
 }
 
 // fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
-// words that belong to it, and reports whether it found both.
-func (e *Error) fromAnswerIn(text, code string, at int) bool {
+// words that belong to it. It returns where the code ends, 0 if one is missing.
+func (e *Error) fromAnswerIn(text, code string, at int) int {
 	if code == "" {
-		return false
+		return 0
 	}
 	after := text[at+len(code):]
 	a := answer{code: code, message: wordsOf(after, text)}
@@ -95,7 +109,7 @@ func (e *Error) fromAnswerIn(text, code string, at int) bool {
 	}
 	switch {
 	case a.message == "" && a.status == 0:
-		return false
+		return 0
 	case strings.Contains(code, "_"):
 		bulk := FromBulkStatus(code, a.message)
 		bulk.Op, bulk.Err = e.Op, e.Err
@@ -103,7 +117,7 @@ func (e *Error) fromAnswerIn(text, code string, at int) bool {
 	default:
 		e.fromAnswer(a)
 	}
-	return true
+	return at + len(code)
 }
 
 // findCode returns the first API code or bulk status of the tables that stands
@@ -155,7 +169,7 @@ func wordsOf(after, text string) string {
 func firstWords(text string) string {
 	for _, m := range wordsStart.FindAllStringSubmatchIndex(text, maxTries) {
 		words := text[m[2]:]
-		if end := stringEnd.FindStringIndex(words); end != nil && m[2] > 0 && text[m[2]-1] == '"' {
+		if end := stringEnd.FindStringIndex(words); end != nil && m[2] > 0 && (text[m[2]-1] == '"' || text[m[2]-1] == '>') {
 			words = words[:end[0]]
 		}
 		if sharedWords.find("", words) != nil {

@@ -24,8 +24,8 @@ type rule struct {
 	Source source
 }
 
-// maxWords bounds what is compared with the rules: SES's own words come first,
-// and what it repeats before their end is a name or an address.
+// maxWords bounds what is compared with the rules, the first and the last half of
+// it: SES's own words stand around what it repeats.
 const maxWords = 2 << 10
 
 // A table holds rules in the order in which they are asked.
@@ -65,8 +65,11 @@ func (t table) byWords() wordRules {
 // Nothing that SES repeats from a mail can reach a rule: it never stands at the
 // beginning, and what a gap holds cannot end the match (see phrase.end).
 func (w wordRules) find(code, text string) *rule {
-	var array [maxWords]byte
-	low := lower(array[:0], text[:min(len(text), maxWords)])
+	if len(text) > maxWords {
+		text = text[:maxWords/2] + "\n" + text[len(text)-maxWords/2:]
+	}
+	var array [maxWords + 1]byte
+	low := lower(array[:0], text)
 	return w.inner(code, bytes.TrimLeft(low, ` "`), maxOpenings)
 }
 
@@ -115,17 +118,18 @@ func (w wordRules) at(code string, low []byte) (found *rule) {
 func (p *phrase) end(low []byte) int {
 	rest := low[len(p.head):]
 	for i := bytes.LastIndex(rest, p.tail); i > 0; i = bytes.LastIndex(rest[:i], p.tail) {
-		if end := i + len(p.tail); !isAlnum(rest[i-1]) && !isQuoted(rest[end:]) {
+		if end := i + len(p.tail); !isAlnum(rest[i-1]) && !isQuoted(rest[:i], rest[end:]) {
 			return len(p.head) + end
 		}
 	}
 	return 0
 }
 
-// isQuoted reports whether what comes before after stands in quotes or angle
-// brackets, because after closes more of them than it opens.
-func isQuoted(after []byte) bool {
-	double, single, angle := 0, 0, 0
+// isQuoted reports whether what stands between before and after is quoted: in
+// angle brackets, whatever those between may be, or in quotes, because after
+// closes one more than it opens.
+func isQuoted(before, after []byte) bool {
+	double, single := 0, 0
 	for i, c := range after {
 		switch c {
 		case '"':
@@ -136,15 +140,9 @@ func isQuoted(after []byte) bool {
 			if i == 0 || i+1 == len(after) || !isAlnum(after[i-1]) || !isAlnum(after[i+1]) { // not "isn't"
 				single++
 			}
-		case '<':
-			angle++
-		case '>':
-			if i == 0 || after[i-1] != '-' { // not an arrow
-				angle--
-			}
 		}
 	}
-	return double%2 != 0 || single%2 != 0 || angle < 0
+	return double%2 != 0 || single%2 != 0 || bytes.IndexByte(before, '<') >= 0 && lastAngle(after) >= 0
 }
 
 // opening returns the length of an opening that low starts with, 0 if none.
@@ -173,8 +171,8 @@ func opening(low []byte) int {
 
 // lastAngle returns the index of the last ">" in low that ends no arrow, or -1.
 func lastAngle(low []byte) int {
-	for i := len(low) - 1; i > 0; i-- {
-		if low[i] == '>' && low[i-1] != '-' {
+	for i := len(low) - 1; i >= 0; i-- {
+		if low[i] == '>' && (i == 0 || low[i-1] != '-') {
 			return i
 		}
 	}

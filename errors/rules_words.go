@@ -25,8 +25,8 @@ var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'`)
 // Authentication …", "554, b'Message …", "code=454 message=…".
 var afterReplyCode = regexp.MustCompile("^[-\\s:,;)\\]}>(\"'`]*(?:<<\"|b[\"']|[mrsMRS]\\w*[=:][-\\s:,;)\\]}>(\"'`]*)?")
 
-// stringEnd is where a string of JSON ends.
-var stringEnd = regexp.MustCompile(`"(?:[,}\])]|$)`)
+// stringEnd is where a string of JSON or an element of XML ends.
+var stringEnd = regexp.MustCompile(`"(?:[,}\])]|$)|</`)
 
 // wordsStart is where the words of SES may begin in the text of a tool.
 var wordsStart = regexp.MustCompile(`(?:^[: (-]*|[:,-] |["'(<>=])["']*([^a-z "'])`)
