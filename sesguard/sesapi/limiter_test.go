@@ -351,22 +351,28 @@ func TestASlowReadHoldsNobodyUpWhileLimitsAreKnown(t *testing.T) {
 }
 
 func TestWhatIsSpentDuringAReadCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1e6, Max24HourSend: 100}}, 0}
-		l := NewAccountLimiter(a)
-		wait(t, l, 10)
-		l.Observe(t.Context(), 10, nil)
-		a.d, a.quota.SentLast24Hours = time.Second, 10
-		time.Sleep(accountRefresh)
-		wait(t, l, 80) // begins the read and is under way when it ends
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if err := l.WaitN(t.Context(), 11); !errors.Is(err, seserrors.QuotaExceeded) {
-			t.Errorf("got %v: the send under way was forgotten", err)
-		}
-		l.Observe(t.Context(), 80, nil)
-		wait(t, l, 10)
-	})
+	for name, end := range map[string]time.Duration{"accepted before the read ends": time.Second / 2, "accepted behind it": 2 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1e6, Max24HourSend: 100}}, 0}
+				l := NewAccountLimiter(a)
+				wait(t, l, 10)
+				l.Observe(t.Context(), 10, nil)
+				a.d, a.quota.SentLast24Hours = time.Second, 10
+				time.Sleep(accountRefresh)
+				wait(t, l, 80) // begins the read
+				time.AfterFunc(end, func() { l.Observe(t.Context(), 80, nil) })
+				for range 2 { // after the read, and after the send
+					time.Sleep(3 * time.Second / 2)
+					synctest.Wait()
+					if err := l.WaitN(t.Context(), 11); !errors.Is(err, seserrors.QuotaExceeded) {
+						t.Errorf("got %v: the send was forgotten", err)
+					}
+				}
+				wait(t, l, 10)
+			})
+		})
+	}
 }
 
 // A waiter's place in the queue obeys the rate of now, not of when it came.
