@@ -82,8 +82,8 @@ func samples() []*sample {
 		{Name: strings.Repeat("lang", 50) + ".dat", ContentType: "application/x-test; a=b", Content: []byte{0}},
 		{Name: "streamed.csv", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(octets[:5000])), nil }},
 	}})
-	compose("inline images", sesguard.Message{Subject: "Inline", Text: "no pictures", HTML: `<p><img src="cid:logo"><img src="cid:foto@x"></p>`, Attachments: []sesguard.Attachment{
-		{Name: "logo.png", ContentID: "logo", ContentType: "image/png", Content: octets[:3000]},
+	compose("inline images", sesguard.Message{Subject: "Inline", Text: "no pictures", HTML: `<p><img src="cid:logo@shop"><img src="cid:foto@x"></p>`, Attachments: []sesguard.Attachment{
+		{Name: "logo.png", ContentID: "logo@shop", ContentType: "image/png", Content: octets[:3000]},
 		{ContentID: "foto@x", ContentType: "image/jpeg", Content: octets[100:2000]},
 		{Name: "terms.pdf", Content: octets[:77]},
 	}})

@@ -68,6 +68,14 @@
 // with streamed files is empty over any *sesv2.Client. Over any other api a mail
 // is held in memory while it is sent.
 //
+// # Templates and bulk
+//
+// A [Template] is filled in by SES, which accepts a mail that lacks a value and
+// never sends it: [Template.Check] finds that before. [Templates] reads the text
+// of stored ones. A [Bulker] sends a template to many, up to 50 in a call of
+// SendBulkEmail, with a receipt or an error for each; Guard and Wrap leave calls
+// of SendBulkEmail to the SDK, whose retries send all 50 again.
+//
 // # Credentials
 //
 // When the SDK cannot get credentials, SES was never asked: the error is Denied,

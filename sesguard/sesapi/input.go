@@ -39,6 +39,7 @@ func checkInput(in *sesv2.SendEmailInput) (*sesv2.SendEmailInput, sesguard.Info,
 		v.add("ConfigurationSetName", set, seserrors.InvalidParameter, "at most 64 ASCII letters, digits, _ and - are allowed")
 	}
 	v.messageTags(out.EmailTags)
+	v.templateContent(out.Content)
 	if raw := rawData(&out); len(raw) > maxMessage {
 		v.add("Content.Raw.Data", "", seserrors.MessageTooLong, "the message is larger than the 40 MB that SES takes")
 	}

@@ -110,6 +110,9 @@ func (l *AccountLimiter) look(ctx context.Context, n int) error {
 		}
 		select {
 		case <-r.done:
+			if r.panicked != nil {
+				panic(r.panicked)
+			}
 			if r.err != nil {
 				return r.err
 			}
@@ -141,9 +144,10 @@ func (l *AccountLimiter) judge(ctx context.Context, n int) (*reading, error) {
 
 // A reading is one call of GetAccount, which all senders share.
 type reading struct {
-	done  chan struct{}
-	err   *seserrors.Error // set before done is closed, where nothing is known
-	spent float64          // quota.spent when it began
+	done     chan struct{}
+	err      *seserrors.Error // set before done is closed, where nothing is known
+	panicked any              // the same; what the caller's code panicked with
+	spent    float64          // quota.spent when it began
 }
 
 // read returns the read under way, and begins one if there is none. It does not
@@ -154,11 +158,26 @@ func (l *AccountLimiter) read(ctx context.Context) *reading {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		go func(r *reading) {
 			defer cancel()
-			account, err := l.reader.read(ctx)
-			l.learn(r, account, err)
+			l.fetch(ctx, r)
 		}(l.reading)
 	}
 	return l.reading
+}
+
+// fetch calls the API, which may be the caller's own code, as the source of its
+// credentials may. A panic there is the panic of those who wait for the read,
+// and a goroutine that ends is a read that failed.
+func (l *AccountLimiter) fetch(ctx context.Context, r *reading) {
+	var account *sesv2.GetAccountOutput
+	err := &seserrors.Error{
+		Op: opGetAccount, Class: seserrors.Unavailable, Reason: seserrors.ServiceFailure,
+		Message: "the code that reads the account did not return",
+	}
+	defer func() {
+		r.panicked = recover()
+		l.learn(r, account, err)
+	}()
+	account, err = l.reader.read(ctx)
 }
 
 // learn takes over what a read found.

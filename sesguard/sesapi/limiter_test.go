@@ -3,6 +3,7 @@ package sesapi
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,6 +269,59 @@ func TestAHangingReadFailsAllWhoWaitTogether(t *testing.T) {
 	})
 }
 
+// misbehaving is an account whose code panics or ends its goroutine.
+type misbehaving func()
+
+func (m misbehaving) GetAccount(context.Context, *sesv2.GetAccountInput, ...func(*sesv2.Options)) (*sesv2.GetAccountOutput, error) {
+	time.Sleep(time.Second)
+	m()
+	return nil, nil
+}
+
+func TestAPanicOrGoexitInTheAPIIsThatOfThoseWhoWaitForIt(t *testing.T) {
+	for name, f := range map[string]func(){"panic": func() { panic("boom") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := NewAccountLimiter(misbehaving(f))
+				var wg sync.WaitGroup
+				for range 3 {
+					wg.Go(func() {
+						var err error
+						defer func() {
+							if p := recover(); (p != nil) != (name == "panic") {
+								t.Errorf("recovered %v", p)
+							} else if p == nil && !seserrors.IsRetryable(err) {
+								t.Errorf("got %v, want a failure that passes", err)
+							}
+						}()
+						err = l.WaitN(t.Context(), 1)
+					})
+				}
+				wg.Wait()
+				l.reader.api = &fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 100, Max24HourSend: -1}}
+				time.Sleep(readAgain)
+				wait(t, l, 1)
+			})
+		})
+	}
+}
+
+func TestAPanicInAReadThatNobodyWaitsForChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewAccountLimiter(&fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 100, Max24HourSend: -1}})
+		wait(t, l, 1)
+		l.reader.api = misbehaving(func() { panic("boom") })
+		for range 2 {
+			time.Sleep(accountRefresh)
+			wait(t, l, 1)
+		}
+		time.Sleep(time.Minute)
+		if l.Rate() != 95 {
+			t.Errorf("rate %v", l.Rate())
+		}
+	})
+}
+
 func TestASlowReadHoldsNobodyUpWhileLimitsAreKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 100, Max24HourSend: 1000}}, 0}
@@ -297,22 +351,28 @@ func TestASlowReadHoldsNobodyUpWhileLimitsAreKnown(t *testing.T) {
 }
 
 func TestWhatIsSpentDuringAReadCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1e6, Max24HourSend: 100}}, 0}
-		l := NewAccountLimiter(a)
-		wait(t, l, 10)
-		l.Observe(t.Context(), 10, nil)
-		a.d, a.quota.SentLast24Hours = time.Second, 10
-		time.Sleep(accountRefresh)
-		wait(t, l, 80) // begins the read and is under way when it ends
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if err := l.WaitN(t.Context(), 11); !errors.Is(err, seserrors.QuotaExceeded) {
-			t.Errorf("got %v: the send under way was forgotten", err)
-		}
-		l.Observe(t.Context(), 80, nil)
-		wait(t, l, 10)
-	})
+	for name, end := range map[string]time.Duration{"accepted before the read ends": time.Second / 2, "accepted behind it": 2 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1e6, Max24HourSend: 100}}, 0}
+				l := NewAccountLimiter(a)
+				wait(t, l, 10)
+				l.Observe(t.Context(), 10, nil)
+				a.d, a.quota.SentLast24Hours = time.Second, 10
+				time.Sleep(accountRefresh)
+				wait(t, l, 80) // begins the read
+				time.AfterFunc(end, func() { l.Observe(t.Context(), 80, nil) })
+				for range 2 { // after the read, and after the send
+					time.Sleep(3 * time.Second / 2)
+					synctest.Wait()
+					if err := l.WaitN(t.Context(), 11); !errors.Is(err, seserrors.QuotaExceeded) {
+						t.Errorf("got %v: the send was forgotten", err)
+					}
+				}
+				wait(t, l, 10)
+			})
+		})
+	}
 }
 
 // A waiter's place in the queue obeys the rate of now, not of when it came.

@@ -47,6 +47,8 @@ const opSendEmail = "ses SendEmail"
 var (
 	errSealed = stderrors.New("sesguard: request body read after the call has ended")
 	errOver   = stderrors.New("sesguard: a request after the end of its attempt")
+
+	errElsewhere = stderrors.New("sesguard: the HTTP client followed a redirect, and the answer is not to the request with the mail")
 )
 
 // gotCredentials records that the request will be signed.
@@ -119,16 +121,28 @@ func (r *request) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// returned records the HTTP client's answer, and seals the body.
-func (r *request) returned(raw any) {
+// returned records the HTTP client's answer, and seals the body. It returns an
+// error if that is the answer to another request: net/http follows a redirect
+// without the body, by a GET, so what it found says nothing of the mail.
+func (r *request) returned(raw any) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sealed = true
-	if resp, ok := raw.(*smithyhttp.Response); ok && !r.ended && resp != nil && resp.Response != nil {
-		r.status = resp.StatusCode
-		r.named = resp.Header.Get("X-Amzn-Errortype") != ""
-		r.requestID = resp.Header.Get("X-Amzn-Requestid")
+	resp, ok := raw.(*smithyhttp.Response)
+	if !ok || r.ended || resp == nil || resp.Response == nil {
+		return nil
 	}
+	first := resp.Response
+	for first.Request != nil && first.Request.Response != nil {
+		first = first.Request.Response
+	}
+	r.status = first.StatusCode
+	r.named = first.Header.Get("X-Amzn-Errortype") != ""
+	r.requestID = first.Header.Get("X-Amzn-Requestid")
+	if first != resp.Response {
+		return errElsewhere
+	}
+	return nil
 }
 
 // end seals and judges r, once, and then it does not change any more. err is

@@ -132,7 +132,9 @@ func (s *sdkCall) HandleDeserialize(ctx context.Context, in middleware.Deseriali
 		return out, metadata, err
 	}
 	out, metadata, err = next.HandleDeserialize(ctx, in)
-	r.returned(out.RawResponse)
+	if elsewhere := r.returned(out.RawResponse); elsewhere != nil {
+		err = elsewhere
+	}
 	return out, metadata, err
 }
 

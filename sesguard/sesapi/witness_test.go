@@ -147,6 +147,37 @@ func TestASuccessOfAClientThatReadsNoBodiesCounts(t *testing.T) {
 	}
 }
 
+// An http.Client of the user's follows a redirect by a GET without the mail.
+func TestTheAnswerToAnotherRequestIsNotTheMails(t *testing.T) {
+	for _, first := range []int{301, 302, 303} {
+		for name, last := range map[string]func(*http.Request) (*http.Response, error){
+			"success": answer(200, "", accepted),
+			"refusal": answer(400, "MessageRejected", `{"message":"Email address is not verified."}`),
+			"trouble": answer(500, "", ``),
+		} {
+			t.Run(fmt.Sprint(first, " ", name), func(t *testing.T) {
+				client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodGet {
+						return last(r)
+					}
+					resp, err := answer(first, "", "")(r)
+					if err == nil {
+						resp.Header.Set("Location", "/elsewhere")
+					}
+					return resp, err
+				})}
+				_, err := attempt(t.Context(), t, sdkClient(client))
+				_, guarded := sdkClient(client, Guard(sesguard.Options{Retry: retryPolicy(1, false)})).SendEmail(t.Context(), rawInput())
+				for _, err := range []error{err, guarded} {
+					if e := seserrors.Classify(err); e == nil || e.Reason != seserrors.ProtocolError || e.MaybeAccepted || e.Code != first {
+						t.Errorf("got %+v, want a protocol error without doubt", e)
+					}
+				}
+			})
+		}
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
