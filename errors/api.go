@@ -1,6 +1,10 @@
 package errors
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+	"strings"
+)
 
 // FromAPI returns what an error of the SES API means; nil for nil. Op is, for
 // example, "ses SendEmail"; if it is "", the operation's name is taken from
@@ -34,7 +38,7 @@ func FromAPI(op string, err error) *Error {
 // an empty one ResponseLost and in doubt.
 func FromBulkStatus(status, text string) *Error {
 	e := &Error{Op: "ses SendBulkEmail", APICode: cut(clean(status), maxCode)}
-	if hasPrefix(e.APICode, "success") && len(e.APICode) == len("success") {
+	if strings.EqualFold(e.APICode, "success") {
 		return nil
 	}
 	words := clean(text)
@@ -45,10 +49,7 @@ func FromBulkStatus(status, text string) *Error {
 	case e.APICode == "":
 		e.Reason, e.MaybeAccepted = ResponseLost, true
 	default:
-		e.Reason = Unrecognized
-		if r := sharedRules.byWords("", words); r != nil {
-			e.Reason = r.Reason
-		}
+		e.Reason = sharedReason(words, Unrecognized)
 	}
 	e.Class = e.Reason.Class()
 	e.addIdentities(words)
@@ -66,9 +67,16 @@ const maxCode = 128
 // reasonOf returns the reason of the code of r with these words.
 func (r *rule) reasonOf(words string) Reason {
 	if r.Shared {
-		if r := sharedRules.byWords("", words); r != nil {
-			return r.Reason
-		}
+		return sharedReason(words, r.Reason)
+	}
+	return r.Reason
+}
+
+// sharedReason returns the reason of the words of an answer, or else the other.
+func sharedReason(words string, other Reason) Reason {
+	r := sharedWords.find("", words)
+	if r == nil {
+		r = cmp.Or(sharedWords.find("", unwrapped(words)), &rule{Reason: other})
 	}
 	return r.Reason
 }
@@ -108,11 +116,10 @@ func (a *answer) isCoded() bool {
 func (e *Error) fromAnswer(a answer) {
 	e.Code, e.APICode, e.RequestID = a.status, a.code, a.requestID
 	e.Message = shown(a.message)
-	words := unwrapped(a.message)
 	r := apiCodes.find(a.code)
 	switch {
 	case r != nil:
-		e.Reason = r.reasonOf(words)
+		e.Reason = r.reasonOf(a.message)
 		e.Class = e.Reason.Class()
 		e.MaybeAccepted = r.Doubt || a.status >= 500 && !r.isSure()
 	case a.status < 300:
@@ -120,20 +127,21 @@ func (e *Error) fromAnswer(a answer) {
 	case a.status < 400:
 		e.Class, e.Reason = ProtocolError.Class(), ProtocolError
 	default:
-		e.fromStatus(a, words)
+		e.fromStatus(a)
 	}
-	e.addIdentities(words)
+	e.addIdentities(a.message)
 }
 
 // fromStatus fills in e from an HTTP status of 400 or more whose code is absent
 // or unknown, and from its words.
-func (e *Error) fromStatus(a answer, words string) {
+func (e *Error) fromStatus(a answer) {
 	e.Reason, e.MaybeAccepted = Unrecognized, a.status >= 500
+	if a.status < 500 {
+		e.Reason = sharedReason(a.message, Unrecognized)
+	}
 	byStatus := statusRules.byPrefix(strconv.Itoa(a.status))
-	byWords := sharedRules.byWords("", words)
 	switch {
-	case byWords != nil && a.status < 500:
-		e.Reason = byWords.Reason
+	case e.Reason != Unrecognized:
 	case a.isCoded() && a.status == 429:
 		e.Reason = SendRateExceeded
 	case byStatus != nil && (!a.isCoded() || a.status >= 500):

@@ -11,7 +11,7 @@ const (
 	longReply = "Message rejected: Email address is not verified. The following identities failed the check in region US-EAST-1: a@example.com, Jane Doe <b@example.com>"
 )
 
-// A reply of SES is classified with at most eight allocations, and ten more where
+// A reply of SES is classified with at most six allocations, and ten more where
 // addresses must be masked.
 func TestAllocations(t *testing.T) {
 	reply := &textproto.Error{Code: 454, Msg: rateReply}
@@ -25,9 +25,9 @@ func TestAllocations(t *testing.T) {
 		"FromSMTP, with status": func() { FromSMTP("smtp MAIL", 451, "4.4.2 Timeout waiting for data from client.") },
 		"FromBulkStatus":        func() { FromBulkStatus("ACCOUNT_THROTTLED", "x") },
 	} {
-		limit := 8.0
+		limit := 6.0
 		if strings.Contains(name, "list") {
-			limit = 18
+			limit = 16
 		}
 		if n := testing.AllocsPerRun(100, f); n > limit {
 			t.Errorf("%s: %v allocations", name, n)

@@ -27,15 +27,7 @@ const (
 )
 
 var classNames = [...]string{
-	Unknown:       "unknown",
-	Canceled:      "canceled",
-	Invalid:       "invalid",
-	Rejected:      "rejected",
-	Denied:        "denied",
-	Suspended:     "suspended",
-	Throttled:     "throttled",
-	QuotaExceeded: "quota-exceeded",
-	Unavailable:   "unavailable",
+	"unknown", "canceled", "invalid", "rejected", "denied", "suspended", "throttled", "quota-exceeded", "unavailable",
 }
 
 // Retryable reports whether the same request may work later: it does for
@@ -93,14 +85,7 @@ const (
 	ScopeAccount                 // everything: stop the run. Credentials, pause, subscription, quota
 )
 
-var scopeNames = [...]string{
-	ScopeUnknown:    "unknown",
-	ScopeRecipient:  "recipient",
-	ScopeMessage:    "message",
-	ScopeConnection: "connection",
-	ScopeSender:     "sender",
-	ScopeAccount:    "account",
-}
+var scopeNames = [...]string{"unknown", "recipient", "message", "connection", "sender", "account"}
 
 // String returns the scope as one lower-case word, such as "sender".
 func (s Scope) String() string {

@@ -39,7 +39,7 @@ func (v *evidence) identity(err error, at *place) {
 // Unavailable.
 func (v *evidence) fromCredentials(e *Error) {
 	e.Message = shown(clean(v.step))
-	if index(e.Message, "get credentials") < 0 {
+	if !strings.Contains(e.Message, "get credentials") {
 		e.Message = cut("get credentials: "+message(textOf(e.Err)), maxMessage)
 	}
 	if v.canceled != "" {
@@ -53,9 +53,8 @@ func (v *evidence) fromCredentials(e *Error) {
 		e.Class, e.Reason = Unavailable, CredentialsExpired
 	case s == 429 || s == 408 || s >= 500,
 		code != nil && code.Reason.Class().Retryable(),
-		v.answer.code == "IDPCommunicationError":
-		e.Class = Unavailable
-	case s == 0 && v.cause.Class().Retryable():
+		v.answer.code == "IDPCommunicationError",
+		s == 0 && v.cause.Class().Retryable():
 		e.Class = Unavailable
 	}
 }

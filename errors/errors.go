@@ -108,13 +108,10 @@ func (e *Error) Is(target error) bool {
 	case Class:
 		return e.class() == t
 	case Reason:
-		return e.reason() == t.known()
+		return e.Reason.known() == t.known()
 	}
 	return false
 }
-
-// reason is Reason, Unrecognized where none was filled in.
-func (e *Error) reason() Reason { return e.Reason.known() }
 
 // class is Class, or that of the Reason where only the Reason was filled in.
 func (e *Error) class() Class {

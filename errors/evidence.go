@@ -188,21 +188,11 @@ func (v *evidence) status(status int) {
 	}
 }
 
-// number returns the three digits that s starts with, or 0.
-func number(s string) int {
-	if len(s) < 3 || digits(s, 0) != 3 || len(s) > 3 && isAlnum(s[3]) {
-		return 0
-	}
-	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
-}
-
 // bareCode strips what protocols and SDKs put around a code: a namespace
 // ("com.amazonaws.ses#", "Aws::SES::Errors::") and a ":http://…" suffix.
 func bareCode(code string) string {
 	code = strings.TrimSpace(code)
-	if i := strings.LastIndexByte(code, '#'); i >= 0 {
-		code = code[i+1:]
-	}
+	code = code[strings.LastIndexByte(code, '#')+1:]
 	if i := strings.LastIndex(code, "::"); i >= 0 {
 		code = code[i+2:]
 	}

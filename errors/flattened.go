@@ -14,24 +14,32 @@ func (e *Error) fromText(text string) {
 	if strings.Contains(text, `\`) { // JSON within JSON
 		text = clean(text)
 	}
-	if strings.Contains(text, "_said:_") { // qmail logs replies with "_" for a blank
-		text = strings.ReplaceAll(text, "_", " ")
+	end := 0
+	if !isOfOthers(text) {
+		code, at := findCode(text)
+		if end = e.fromReplyIn(text, "45", at); end == 0 { // what comes first may hold the other in words of the mail
+			end = e.fromAnswerIn(text, code, at)
+		}
 	}
-	text = strings.TrimSuffix(text, "')") // Python prints ClientError('…')
+	lost := end > 0 && isLost(text)
+	if end == 0 || lost || e.Class.Retryable() && isRefused(text[end:]) {
+		*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: lost}
+	}
+}
+
+// isRefused reports whether text holds a refusal for good. Then a reply before it
+// that asks to try again may be an earlier one, or words of the mail.
+func isRefused(text string) bool {
 	code, at := findCode(text)
-	found := !isOfOthers(text) && (e.fromReplyIn(text, at) || e.fromAnswerIn(text, code, at)) // what comes first may hold the other in words of the mail
-	if found && !isLost(text) {
-		return
-	}
-	*e = Error{Op: e.Op, Err: e.Err, Class: Unknown, Reason: Unrecognized, Message: shown(text), MaybeAccepted: found}
+	reply, answer := Error{}, Error{}
+	return reply.fromReplyIn(text, "5", len(text)) > 0 && !reply.Class.Retryable() || answer.fromAnswerIn(text, code, at) > 0 && !answer.Class.Retryable()
 }
 
 // isOfOthers reports whether a text of the SDK for Go names an operation of a
 // service that is not SES: no word in it need be SES's.
 func isOfOthers(text string) bool {
-	const mark = "operation error "
-	for i := index(text, mark); i >= 0; i = index(text, mark) {
-		if text = text[i+len(mark):]; !hasPrefix(text, "ses") {
+	for _, service := range strings.Split(text, "operation error ")[1:] {
+		if !hasPrefix(service, "ses") {
 			return true
 		}
 	}
@@ -41,8 +49,11 @@ func isOfOthers(text string) bool {
 // isLost reports whether a text tells of a lost connection outside of what SES
 // repeats from the mail: then the reply in it may not be the last word.
 func isLost(text string) bool {
+	if !lostWords.MatchString(text) {
+		return false
+	}
 	var own strings.Builder
-	for start, end := identityList(text); start < end; start, end = identityList(text) {
+	for _, start, end := identityList(text); start < end; _, start, end = identityList(text) {
 		own.WriteString(text[:start])
 		text = text[end:]
 	}
@@ -50,173 +61,29 @@ func isLost(text string) bool {
 	return lostWords.MatchString(repeatedWords.ReplaceAllString(own.String(), ""))
 }
 
-// fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
-// words that belong to it, and reports whether it found both.
-func (e *Error) fromAnswerIn(text, code string, at int) bool {
-	if code == "" {
-		return false
-	}
-	after := strings.TrimLeft(text[at+len(code):], codeEnd)
-	a := answer{code: code, message: wordsOf(after, text)}
-	if hasPrefix(text, "operation error ses") || index(text, " operation error ses") >= 0 { // nothing is missing there, whatever the words
-		const mark = "statuscode: "
-		if i := index(text, mark); i >= 0 {
-			a.status = number(text[i+len(mark):])
-		}
-		a.message = after
-	}
-	switch {
-	case a.message == "" && a.status == 0:
-		return false
-	case strings.Contains(code, "_"):
-		bulk := FromBulkStatus(code, a.message)
-		bulk.Op, bulk.Err = e.Op, e.Err
-		*e = *bulk
-	default:
-		e.fromAnswer(a)
-	}
-	return true
-}
-
 // maxTries bounds the places of a hostile text where a reply is looked for.
 const maxTries = 256
 
-// firstWords returns the first rule for code that fits where SES's words may
-// begin in text, with no small letter: at its start, and behind what tools put
-// before the words of others.
-func firstWords(t table, code, text string) (*rule, string) {
-	for i, tries := 0, 0; i < len(text) && tries < maxTries; i++ {
-		if i > 0 && !strings.ContainsRune(` "'(<>=`, rune(text[i-1])) || text[i] == ' ' || 'a' <= text[i] && text[i] <= 'z' {
-			continue
-		}
-		if i > 1 && text[i-1] == ' ' && !strings.ContainsRune(`:,-`, rune(text[i-2])) {
-			continue
-		}
-		tries++
-		words := text[i:]
-		if end := stringEnd.FindStringIndex(words); end != nil && i > 0 && text[i-1] == '"' {
-			words = words[:end[0]]
-		}
-		_, bare := cutEnhanced(words)
-		if r := t.byWords(code, bare); r != nil {
-			return r, words
-		}
-	}
-	return nil, ""
-}
-
-// unwrapped returns SES's words out of the message of an answer, which some
-// tools give back together with words of their own.
-func unwrapped(message string) string {
-	code, at := findCode(message)
-	isTool := code != "" && at == 0
-	for _, mark := range toolMarks {
-		isTool = isTool || hasPrefix(message, mark)
-	}
-	if !isTool {
-		return message
-	}
-	after := strings.TrimLeft(message[min(len(message), at+len(code)):], codeEnd)
-	return cmp.Or(wordsOf(after, message), message)
-}
-
-// wordsOf returns the words of SES after an API code, or anywhere in the text,
-// for some tools print the code last.
-func wordsOf(after, text string) string {
-	if _, words := firstWords(sharedRules, "", after); words != "" {
-		return words
-	}
-	_, words := firstWords(sharedRules, "", text)
-	return words
-}
-
-// codeEnd is what tools put behind an API code.
-const codeEnd = `:-( "',`
-
-// findCode returns the first API code or bulk status of the tables that stands
-// in text as a word, and where: at its end if there is none.
-func findCode(text string) (code string, at int) {
-	for i := 0; i < len(text); {
-		if !isUpper(text[i]) || i > 0 && isWord(text[i-1]) {
-			i++
-			continue
-		}
-		end := i + 1
-		for end < len(text) && isWord(text[end]) {
-			end++
-		}
-		if word := text[i:end]; isCode(word, text[:i], text[end:]) {
-			return word, i
-		}
-		i = end
-	}
-	return "", len(text)
-}
-
-func isWord(c byte) bool { return isAlnum(c) || c == '_' }
-
-// isCode reports whether a word that starts with a capital is a code. A word
-// that could be an ordinary one, like Throttling, must stand where tools print
-// codes.
-func isCode(word, before, after string) bool {
-	if len(word) > maxCode {
-		return false
-	}
-	if strings.IndexByte(word, '_') > 0 {
-		return bulkCodes.find(word) != nil && strings.ToUpper(word) == word
-	}
-	if apiCodes.find(word) == nil || strings.ToUpper(word) == word {
-		return false
-	}
-	if capitals(word) > 1 || strings.HasPrefix(after, ":") || strings.HasPrefix(after, " (client)") {
-		return true
-	}
-	for _, end := range []string{"(", "<Code>", "Code: ", "name: ", `"`, "'", "api error ", "::", "#"} {
-		if strings.HasSuffix(before, end) {
-			return true
-		}
-	}
-	return false
-}
-
-func capitals(s string) (n int) {
-	for i := 0; i < len(s); i++ {
-		if isUpper(s[i]) {
-			n++
-		}
-	}
-	return n
-}
-
 // fromReplyIn fills in e from an SMTP reply in text, code and words, whose code
-// stands before end, and reports whether it found one.
-func (e *Error) fromReplyIn(text string, end int) bool {
+// starts with one of digits and stands before end. It returns where the words
+// begin, 0 if it found none.
+func (e *Error) fromReplyIn(text, digits string, end int) int {
 	for i, tries := 0, 0; i+3 <= end && tries < maxTries; i++ {
 		n := number(text[i:])
-		if n == 0 || !isReplyCode(text[i:i+3]) || i > 0 && (isWord(text[i-1]) || strings.ContainsRune(".-/", rune(text[i-1]))) {
+		if !isReplyCode(n) || strings.IndexByte(digits, text[i]) < 0 || i > 0 && (isWord(text[i-1]) || strings.IndexByte(".-/", text[i-1]) >= 0) {
 			continue
 		}
 		tries++
 		words := text[i+3:]
 		words = words[len(afterReplyCode.FindString(words)):]
 		words = cutQuoted(words, text[max(0, i-1):len(text)-len(words)])
-		if _, bare := cutEnhanced(words); replyWords.byWords(text[i:i+3], bare) != nil {
+		if _, bare := cutEnhanced(words); replyWords.find(text[i:i+3], bare) != nil {
 			e.Code = n
 			e.fromReply(words)
-			return true
+			return i + 3
 		}
 	}
-	const mark = " smtp code: " // PHPMailer prints the words first
-	if i := index(text, mark); i >= 0 && i < end {
-		if n := number(text[i+len(mark):]); n != 0 {
-			if _, words := firstWords(replyWords, text[i+len(mark):][:3], text[:i]); words != "" {
-				e.Code = n
-				e.fromReply(words)
-				return true
-			}
-		}
-	}
-	return false
+	return 0
 }
 
 // cutQuoted returns words up to the quote that closes one in before.
@@ -227,4 +94,87 @@ func cutQuoted(words, before string) string {
 		}
 	}
 	return words
+}
+
+// fromAnswerIn fills in e from the API code or bulk status at text[at:] and the
+// words that belong to it. It returns where the code ends, 0 if one is missing.
+func (e *Error) fromAnswerIn(text, code string, at int) int {
+	if code == "" {
+		return 0
+	}
+	after := text[at+len(code):]
+	a := answer{code: code, message: wordsOf(after, text)}
+	if m := sdkStatus.FindStringSubmatch(text); m != nil { // nothing is missing there, whatever the words
+		a.status, a.message = number(m[1]), strings.TrimLeft(after, ": ")
+	}
+	switch {
+	case a.message == "" && a.status == 0:
+		return 0
+	case strings.Contains(code, "_"):
+		bulk := FromBulkStatus(code, a.message)
+		bulk.Op, bulk.Err = e.Op, e.Err
+		*e = *bulk
+	default:
+		e.fromAnswer(a)
+	}
+	return at + len(code)
+}
+
+// findCode returns the first API code or bulk status of the tables that stands
+// in text as a word, and where: at its end if there is none.
+func findCode(text string) (code string, at int) {
+	for i := 0; i < len(text); i++ {
+		if text[i] < 'A' || text[i] > 'Z' || i > 0 && isWord(text[i-1]) {
+			continue
+		}
+		end := i + 1
+		for end < len(text) && isWord(text[end]) {
+			end++
+		}
+		if isCode(text[i:end], text[:i], text[end:]) {
+			return text[i:end], i
+		}
+	}
+	return "", len(text)
+}
+
+// isCode reports whether a word is a code. One that could be an ordinary word,
+// like Throttling, must stand where tools print codes.
+func isCode(word, before, after string) bool {
+	if isUpper := strings.ToUpper(word) == word; isUpper || strings.Contains(word, "_") {
+		return isUpper && bulkCodes.find(word) != nil && strings.Contains(word, "_")
+	}
+	return apiCodes.find(word) != nil && (strings.ToLower(word[1:]) != word[1:] || before != "" && strings.IndexByte("\"'(>#:", before[len(before)-1]) >= 0 || strings.HasPrefix(after, ":") || strings.HasPrefix(after, " ("))
+}
+
+// unwrapped returns SES's words out of the message of an answer, which some
+// tools give back together with words of their own.
+func unwrapped(message string) string {
+	code, at := findCode(message)
+	if (code == "" || at > 0) && !toolMarks.MatchString(message) {
+		return message
+	}
+	return cmp.Or(wordsOf(message[at+len(code):], message), message)
+}
+
+// wordsOf returns the words of SES after an API code, or anywhere in the text,
+// for some tools print the code last.
+func wordsOf(after, text string) string {
+	return cmp.Or(firstWords(after), firstWords(text))
+}
+
+// firstWords returns the first words that a rule fits where SES's words may
+// begin in text: at its start, and behind what tools put before the words of
+// others.
+func firstWords(text string) string {
+	for _, m := range wordsStart.FindAllStringSubmatchIndex(text, maxTries) {
+		words := text[m[2]:]
+		if end := stringEnd.FindStringIndex(words); end != nil && m[2] > 0 && (text[m[2]-1] == '"' || text[m[2]-1] == '>') {
+			words = words[:end[0]]
+		}
+		if sharedWords.find("", words) != nil {
+			return words
+		}
+	}
+	return ""
 }

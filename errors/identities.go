@@ -1,6 +1,9 @@
 package errors
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Bounds on the list of identities: SES names at most the sender's addresses
 // and 50 recipients, each of at most 320 bytes (RFC 5321 §4.5.3.1).
@@ -12,52 +15,49 @@ const (
 // addIdentities takes region and identities out of words that list those that
 // failed the check.
 func (e *Error) addIdentities(words string) {
-	start, end := identityList(words)
-	if e.Reason != IdentityNotVerified || start == 0 {
+	if e.Reason != IdentityNotVerified {
 		return
 	}
-	region := words[:start]
-	region = region[strings.LastIndexByte(region[:len(region)-1], ' ')+1:]
-	e.Region = strings.ToLower(strings.TrimRight(region, ": "))
-	e.Identities, e.Truncated = parseIdentities(words[start:end])
+	if region, start, end := identityList(words); start > 0 {
+		e.Region = strings.ToLower(region)
+		e.Identities, e.Truncated = parseIdentities(words[start:end])
+	}
 }
 
 // identityList returns where the list stands in "The following identities failed
-// the check in region REGION: A, B...", 0 and 0 if there is none.
-func identityList(words string) (start, end int) {
-	const before = "failed the check in region "
-	i := index(words, before)
-	if i < 0 {
-		return 0, 0
+// the check in region REGION: A, B...", and the region; zeros if there is none.
+func identityList(words string) (region string, start, end int) {
+	const mark = "failed the check in region "
+	var array [maxMessage]byte
+	low := lower(array[:0], words)
+	i := bytes.Index(low, []byte(mark)) + len(mark)
+	if i < len(mark) {
+		return "", 0, 0
 	}
-	i += len(before)
-	n := strings.IndexByte(words[i:], ':')
-	if n <= 0 || n > 32 || strings.IndexByte(words[i:i+n], ' ') >= 0 {
-		return 0, 0
+	n := bytes.IndexAny(low[i:], " :")
+	if n <= 0 || n > 32 || low[i+n] != ':' {
+		return "", 0, 0
 	}
-	start = i + n + 1
-	if start < len(words) && words[start] == ' ' {
-		start++
+	region, start, end = words[i:i+n], i+n+1, len(words)
+	for _, behind := range listEnds {
+		if n := bytes.Index(low[start:end], []byte(behind)); n >= 0 {
+			end = start + n
+		}
 	}
-	return start, start + listEnd(words[start:])
+	return region, start + len(words[start:end]) - len(strings.TrimLeft(words[start:end], " ")), end
 }
 
 // parseIdentities splits a list at its commas, and returns the bare addresses
 // and domains and whether the list was cut.
 func parseIdentities(list string) (ids []string, truncated bool) {
-	list = strings.TrimRight(list, " \t)]}\"'`;")
-	if cut, ok := strings.CutSuffix(list, "..."); ok {
-		list, truncated = cut, true
-	}
+	list, truncated = strings.CutSuffix(strings.TrimRight(list, " \t)]}\"'`;"), "...")
 	ids = make([]string, 0, min(1+strings.Count(list, ","), maxIdentities))
 	for list != "" {
 		var item string
 		item, list = cutItem(list)
 		id, named := bareIdentity(item)
-		if named { // an unquoted name may hold commas: "Doe, Jane <jane@example.com>"
-			for len(ids) > 0 && !strings.ContainsAny(ids[len(ids)-1], "@.:") {
-				ids = ids[:len(ids)-1]
-			}
+		for named && len(ids) > 0 && !strings.ContainsAny(ids[len(ids)-1], "@.:") {
+			ids = ids[:len(ids)-1] // an unquoted name may hold commas: "Doe, Jane <jane@example.com>"
 		}
 		if id == "" {
 			continue
@@ -70,35 +70,12 @@ func parseIdentities(list string) (ids []string, truncated bool) {
 	return ids, truncated
 }
 
-// listEnd returns where the list ends and what tools put behind it begins.
-func listEnd(list string) int {
-	for i := 0; i < len(list); i++ {
-		if isAlnum(list[i]) || list[i] == '.' { // no end starts so
-			continue
-		}
-		for _, end := range listEnds {
-			if hasPrefix(list[i:], end) {
-				return i
-			}
-		}
-	}
-	return len(list)
-}
-
 // cutItem splits a list at its first comma outside quotes and angle brackets.
 func cutItem(list string) (item, rest string) {
-	quoted, angle := false, false
-	for i := 0; i < len(list); i++ {
-		switch c := list[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '<':
-			angle = true
-		case c == '>':
-			angle = false
-		case c == ',' && !angle:
-			return list[:i], list[i+1:]
+	for i := range len(list) {
+		item := list[:i]
+		if list[i] == ',' && strings.Count(item, `"`)%2 == 0 && strings.LastIndexByte(item, '<') <= strings.LastIndexByte(item, '>') {
+			return item, list[i+1:]
 		}
 	}
 	return list, ""

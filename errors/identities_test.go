@@ -119,7 +119,13 @@ func TestStages(t *testing.T) {
 		{"smtp DATA", 550, "Authentication required", Rejected, MessageRejected, false},
 		{"smtp DATA", 535, "5.7.3 Authentication unsuccessful", Denied, AccessDenied, false},
 		{"smtp DATA", 530, "5.7.57 Client was not authenticated to send mail", Denied, AccessDenied, false},
+		{"smtp DATA", 530, "Authentication required", Denied, AccessDenied, false},
+		{"smtp end of data", 535, "Authentication Credentials Invalid", Denied, AccessDenied, false},
+		{"smtp end of data", 550, "5.7.1 Authentication required", Rejected, MessageRejected, false},
+		{"smtp end of data", 535, "Account not subscribed to SES", Denied, NotSubscribed, false},
 		{"smtp MAIL", 530, "Authentication required", Denied, AuthRequired, false},
+		{"smtp MAIL", 535, "Authentication Credentials Invalid", Denied, CredentialsInvalid, false},
+		{"", 530, "Authentication required", Denied, AuthRequired, false},
 		{"", 535, "Authentication Credentials Invalid", Denied, CredentialsInvalid, false},
 		{"smtp auth", 504, "x", Denied, ProtocolError, false},
 		{"smtp STARTTLS", 454, "TLS not available", Unavailable, TLSFailure, false},
@@ -165,10 +171,10 @@ func TestBulkStatuses(t *testing.T) {
 	}
 }
 
-// Set-up refuses no message, and no other server's 5yz at RCPT is about the
-// account.
+// Set-up refuses no message. No 5yz at RCPT is about the account, and none about
+// the message is about the account for want of authentication.
 func TestStagesOfEveryRule(t *testing.T) {
-	for _, r := range replyWords {
+	for _, r := range replyWords.table {
 		for _, code := range []int{421, 454, 530, 535, 550, 554} {
 			words := strings.ReplaceAll(r.Text, gapMark, " x ")
 			for _, stage := range []string{"dial", "greeting", "EHLO", "STARTTLS", "AUTH"} {
@@ -178,6 +184,11 @@ func TestStagesOfEveryRule(t *testing.T) {
 			}
 			if e := FromSMTP("smtp RCPT", code, words); code >= 500 && e.Reason.Scope() == ScopeAccount {
 				t.Errorf("RCPT %d %s: got %s", code, words, e.Reason)
+			}
+			for _, stage := range []string{"DATA", "end of data"} {
+				if e := FromSMTP("smtp "+stage, code, words); code >= 500 && (e.Reason == AuthRequired || e.Reason == CredentialsInvalid) {
+					t.Errorf("%s %d %s: got %s", stage, code, words, e.Reason)
+				}
 			}
 		}
 	}

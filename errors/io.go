@@ -1,6 +1,7 @@
 package errors
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,25 +18,17 @@ import (
 
 // io notes an I/O error by its type, and reports whether it is one.
 func (v *evidence) io(err error, at *place) bool {
-	return v.certificate(err) || v.connection(err, at) || v.value(err, at)
+	return v.byType(err, at) || v.byValue(err, at)
 }
 
-// certificate notes a server certificate that was not accepted: the handshake
-// failed, so nothing was sent.
-func (v *evidence) certificate(err error) bool {
-	switch err.(type) {
+// byType notes the error types of net, net/url, net/textproto, crypto/tls,
+// crypto/x509 and syscall.
+func (v *evidence) byType(err error, at *place) bool {
+	switch x := err.(type) {
 	case *tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError,
 		x509.CertificateInvalidError, x509.SystemRootsError, x509.UnhandledCriticalExtension,
 		x509.ConstraintViolationError, x509.InsecureAlgorithmError:
-		v.note(CertificateInvalid, true)
-		return true
-	}
-	return false
-}
-
-// connection notes the error types of net, net/url, textproto and crypto/tls.
-func (v *evidence) connection(err error, at *place) bool {
-	switch x := err.(type) {
+		v.note(CertificateInvalid, true) // the handshake failed
 	case *net.DNSError:
 		at.unsent = true
 		if x.IsNotFound {
@@ -70,6 +63,8 @@ func (v *evidence) connection(err error, at *place) bool {
 		v.note(TLSFailure, true)
 	case textproto.ProtocolError:
 		v.note(ProtocolError, at.unsent)
+	case syscall.Errno:
+		v.errno(x, at)
 	default:
 		return false
 	}
@@ -98,8 +93,8 @@ func phraseReason(op string, err error) Reason {
 	return ""
 }
 
-// value notes the error values of io, net, os, syscall, context and crypto/tls.
-func (v *evidence) value(err error, at *place) bool {
+// byValue notes the error values of context, io, net, os and crypto/tls.
+func (v *evidence) byValue(err error, at *place) bool {
 	switch err {
 	case context.Canceled:
 		v.ended(ContextCanceled, at)
@@ -115,18 +110,18 @@ func (v *evidence) value(err error, at *place) bool {
 		v.note(TLSFailure, at.unsent || handshakeAlerts[n])
 		return true
 	}
-	errno, ok := err.(syscall.Errno)
-	if !ok {
-		return false
-	}
-	switch errno {
+	return false
+}
+
+// errno notes the numbers of a connection that failed, and no others.
+func (v *evidence) errno(n syscall.Errno, at *place) {
+	switch n {
 	case syscall.ECONNREFUSED:
 		v.note(Network, true)
 	case syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT, syscall.ENOTCONN,
 		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.ENETRESET, syscall.EHOSTUNREACH:
 		v.note(Network, at.unsent)
 	}
-	return true
 }
 
 // alert returns the number of a TLS alert: a tls.AlertError, or the type that
@@ -186,12 +181,6 @@ func (v *evidence) byMethods(err error, at *place) {
 
 // fromConnection fills in e from a connection that failed.
 func (v *evidence) fromConnection(e *Error) {
-	e.Reason, e.MaybeAccepted = v.cause, v.risky || !v.unsent
-	if v.cause == "" { // only wrappers
-		e.Reason = Network
-	}
-	if v.canceled != "" {
-		e.Reason = v.canceled
-	}
-	e.Class = e.Reason.Class()
+	e.Reason = cmp.Or(v.canceled, v.cause, Network) // the last for wrappers alone
+	e.Class, e.MaybeAccepted = e.Reason.Class(), v.risky || !v.unsent
 }

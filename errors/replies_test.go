@@ -52,12 +52,7 @@ func (s sample) op() string {
 
 // isBare reports whether the text holds words of SES alone, none of a tool.
 func (s sample) isBare() bool {
-	for _, mark := range toolMarks {
-		if hasPrefix(s.Text, mark) {
-			return false
-		}
-	}
-	return s.Text == "" || isUpper(s.Text[0]) && unwrapped(s.Text) == s.Text
+	return !toolMarks.MatchString(s.Text) && (s.Text == "" || s.Text[0] >= 'A' && s.Text[0] <= 'Z' && unwrapped(s.Text) == s.Text)
 }
 
 // flattened is what the sample means in the text of an error of an unknown type:
@@ -66,11 +61,11 @@ func (s sample) flattened() sample {
 	_, words := cutEnhanced(cleanReply(s.Text))
 	switch s.Channel {
 	case "smtp":
-		if replyWords.byWords(s.code(), words) != nil {
+		if replyWords.find(s.code(), words) != nil {
 			return s
 		}
 	default:
-		if sharedRules.byWords("", unwrapped(words)) != nil {
+		if sharedWords.find("", unwrapped(words)) != nil {
 			return s
 		}
 	}

@@ -2,6 +2,7 @@ package errors
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -23,92 +24,112 @@ type rule struct {
 	Source source
 }
 
-// maxWords bounds what is compared with the rules: SES's own words come first,
-// and what it repeats before their end is a name or an address.
+// maxWords bounds what is compared with the rules, the first and the last half of
+// it: SES's own words stand around what it repeats.
 const maxWords = 2 << 10
 
 // A table holds rules in the order in which they are asked.
 type table []rule
 
-// byWords returns the first rule for code that fits the beginning of words, or
-// nil. Words begin at their first letter and again after each opening, such as
-// "Transaction failed:"; the innermost beginning is asked first. An empty code
-// fits every rule.
-//
-// Nothing that SES repeats from a mail can reach a rule: it never stands at the
-// beginning, and what a gap holds cannot end the match (see rule.end).
-func (t table) byWords(code, words string) *rule {
-	var array [maxWords]byte
-	low := lower(array[:0], words[:min(len(words), maxWords)])
-	starts := beginnings(low)
-	for i := len(starts) - 1; i >= 0; i-- {
-		if r := t.at(code, low[starts[i]:]); r != nil {
-			return r
-		}
-	}
-	return nil
+// A phrase is the text of a rule, cut at its gap.
+type phrase struct {
+	*rule
+	head, tail []byte // the tail is nil without a gap
 }
 
-// at returns the first rule that fits the start of low. Of rules with a gap
-// that begin alike the one counts that reaches furthest: a name in the gap may
-// hold the words of another rule, but they cannot come after SES's own.
-func (t table) at(code string, low []byte) *rule {
-	var best *rule
-	reach := 0
-	for i := range t {
-		r := &t[i]
-		if r.Text == "" || r.Text[0] != first(low) || code != "" && !strings.HasPrefix(code, r.Code) {
-			continue
-		}
-		head, _, gap := strings.Cut(r.Text, gapMark)
-		if best != nil && (!gap || !strings.HasPrefix(best.Text, head+gapMark)) {
-			continue
-		}
-		end := r.end(low)
-		if end <= reach {
-			continue
-		}
-		best, reach = r, end
-		if !gap {
-			return best
-		}
-	}
-	return best
+// wordRules find the rule for words. Those that can fit the same words stand
+// together, by their first two letters.
+type wordRules struct {
+	table
+	phrases map[[2]byte][]phrase
 }
 
 const gapMark = " * "
 
-func first(low []byte) byte {
-	if len(low) == 0 {
-		return 0
+func (t table) byWords() wordRules {
+	w := wordRules{t, map[[2]byte][]phrase{}}
+	for i := range t {
+		p := phrase{rule: &t[i]}
+		p.head, p.tail, _ = bytes.Cut([]byte(t[i].Text), []byte(gapMark))
+		key := [2]byte(p.head)
+		w.phrases[key] = append(w.phrases[key], p)
 	}
-	return low[0]
+	return w
 }
 
-// end returns how far a rule's text reaches into low, 0 if it does not fit. A
-// gap ends at the last place where the rest of the text stands as words of its
-// own, outside of quotes and angle brackets.
-func (r *rule) end(low []byte) int {
-	head, tail, gap := strings.Cut(r.Text, gapMark)
-	if !bytes.HasPrefix(low, []byte(head)) {
-		return 0
+// find returns the first rule for code that fits the beginning of text, or nil.
+// Words begin at their first letter and again after each opening, such as
+// "Transaction failed:"; the innermost beginning is asked first. An empty code
+// fits every rule.
+//
+// Nothing that SES repeats from a mail can reach a rule: it never stands at the
+// beginning, and what a gap holds cannot end the match (see phrase.end).
+func (w wordRules) find(code, text string) *rule {
+	if len(text) > maxWords {
+		text = text[:maxWords/2] + "\n" + text[len(text)-maxWords/2:]
 	}
-	if !gap {
-		return len(head)
+	var array [maxWords + 1]byte
+	low := lower(array[:0], text)
+	return w.inner(code, bytes.TrimLeft(low, ` "`), maxOpenings)
+}
+
+// inner is find for low, in which up to so many openings are looked through.
+func (w wordRules) inner(code string, low []byte, openings int) *rule {
+	if n := opening(low); n > 0 && openings > 0 {
+		if r := w.inner(code, low[n:], openings-1); r != nil {
+			return r
+		}
 	}
-	rest := low[len(head):]
-	for i := bytes.LastIndex(rest, []byte(tail)); i > 0; i = bytes.LastIndex(rest[:i], []byte(tail)) {
-		if end := i + len(tail); !isAlnum(rest[i-1]) && !isQuoted(rest[end:]) {
-			return len(head) + end
+	return w.at(code, low)
+}
+
+// maxOpenings bounds the openings that are looked through.
+const maxOpenings = 7
+
+// at returns the first rule that fits the start of low. Of rules with a gap
+// that begin alike the one counts that reaches furthest: a name in the gap may
+// hold the words of another rule, but they cannot come after SES's own.
+func (w wordRules) at(code string, low []byte) (found *rule) {
+	if len(low) < 2 {
+		return nil
+	}
+	var head []byte
+	reach := 0
+	for _, p := range w.phrases[[2]byte(low)] {
+		if !bytes.HasPrefix(low, p.head) || !strings.HasPrefix(code, p.Code) && code != "" || found != nil && !bytes.Equal(p.head, head) {
+			continue
+		}
+		if p.tail == nil {
+			if found == nil {
+				return p.rule
+			}
+			continue
+		}
+		if end := p.end(low); end > reach {
+			found, head, reach = p.rule, p.head, end
+		}
+	}
+	return found
+}
+
+// end returns how far a phrase with a gap reaches into low, 0 if it does not
+// fit. A gap ends at the last place where the tail stands as words of its own,
+// outside of quotes and angle brackets.
+func (p *phrase) end(low []byte) int {
+	rest := low[len(p.head):]
+	for i := bytes.LastIndex(rest, p.tail); i > 0; i = bytes.LastIndex(rest[:i], p.tail) {
+		if end := i + len(p.tail); !isAlnum(rest[i-1]) && !isQuoted(rest[:i], rest[end:]) {
+			return len(p.head) + end
 		}
 	}
 	return 0
 }
 
-// isQuoted reports whether what comes before after stands in quotes or angle
-// brackets, because after closes more of them than it opens.
-func isQuoted(after []byte) bool {
-	double, single, angle := 0, 0, 0
+// isQuoted reports whether what stands between before and after is quoted: in
+// angle brackets, whatever those between may be, or in quotes, because after
+// closes one more than it opens.
+func isQuoted(before, after []byte) bool {
+	double, single := 0, 0
 	for i, c := range after {
 		switch c {
 		case '"':
@@ -119,53 +140,27 @@ func isQuoted(after []byte) bool {
 			if i == 0 || i+1 == len(after) || !isAlnum(after[i-1]) || !isAlnum(after[i+1]) { // not "isn't"
 				single++
 			}
-		case '<':
-			angle++
-		case '>':
-			if i == 0 || after[i-1] != '-' { // not an arrow
-				angle--
-			}
 		}
 	}
-	return double%2 != 0 || single%2 != 0 || angle < 0
-}
-
-// maxBeginnings bounds the openings that are looked through.
-const maxBeginnings = 8
-
-// beginnings returns where the words in low may begin, outermost first.
-func beginnings(low []byte) []int {
-	at := len(low) - len(bytes.TrimLeft(low, ` "`))
-	starts := append(make([]int, 0, maxBeginnings), at)
-	for len(starts) < maxBeginnings {
-		n := opening(low[at:])
-		if n == 0 {
-			break
-		}
-		at += n
-		starts = append(starts, at)
-	}
-	return starts
+	return double%2 != 0 || single%2 != 0 || bytes.IndexByte(before, '<') >= 0 && lastAngle(after) >= 0
 }
 
 // opening returns the length of an opening that low starts with, 0 if none.
 func opening(low []byte) int {
 	n := 0
 	switch word := low[:max(0, bytes.IndexByte(low, ' '))]; {
-	case first(low) == '<': // "<address> Invalid email address", "<address>: Sender …": nobody knows what the address holds
+	case len(low) == 0:
+	case low[0] == '<': // "<address> Invalid email address", "<address>: Sender …": nobody knows what the address holds
 		n = lastAngle(low) + 1
-	case first(low) == '[': // "[TSS04] Messages …", "[192.0.2.1] …"
+	case low[0] == '[': // "[TSS04] Messages …", "[192.0.2.1] …"
 		n = bytes.IndexByte(low, ']') + 1
 	case bytes.HasSuffix(word, []byte(":")) && isLabel(word):
 		n = len(word)
 	case bytes.IndexByte(word, '.') > 0 && bytes.HasPrefix(low[len(word):], []byte(" error: ")): // Postfix: "mx.example.com Error: …"
 		n = len(word)
 	default:
-		for _, text := range openings {
-			if bytes.HasPrefix(low, []byte(text)) && len(low) > len(text) && low[len(text)] == ' ' {
-				n = len(text)
-				break
-			}
+		if i := slices.IndexFunc(openings, func(text string) bool { return bytes.HasPrefix(low, []byte(text)) }); i >= 0 {
+			n = len(openings[i])
 		}
 	}
 	if n == 0 {
@@ -176,8 +171,8 @@ func opening(low []byte) int {
 
 // lastAngle returns the index of the last ">" in low that ends no arrow, or -1.
 func lastAngle(low []byte) int {
-	for i := len(low) - 1; i > 0; i-- {
-		if low[i] == '>' && low[i-1] != '-' {
+	for i := len(low) - 1; i >= 0; i-- {
+		if low[i] == '>' && (i == 0 || low[i-1] != '-') {
 			return i
 		}
 	}

@@ -1,5 +1,87 @@
 package errors
 
+// The reasons.
+const (
+	SendRateExceeded          Reason = "send-rate-exceeded"            // more messages a second than the account may send
+	DailyQuotaExceeded        Reason = "daily-quota-exceeded"          // the rolling 24-hour quota is spent
+	SigV2RateExceeded         Reason = "sigv2-rate-exceeded"           // SMTP credentials from before January 10, 2019
+	TooManyConnections        Reason = "too-many-connections"          // too many SMTP connections at once
+	SessionMessageLimit       Reason = "session-message-limit"         // this SMTP connection carried its last message
+	IdleTimeout               Reason = "idle-timeout"                  // this SMTP connection was silent too long and is closed
+	ServiceFailure            Reason = "service-failure"               // trouble inside SES, or an unexplained "later"
+	AuthUnavailable           Reason = "auth-unavailable"              // SES cannot check credentials now
+	RequestTimeout            Reason = "request-timeout"               // SES did not get the whole request in time
+	Conflict                  Reason = "conflict"                      // another change is in progress
+	Network                   Reason = "network"                       // the connection failed
+	NameNotFound              Reason = "name-not-found"                // the endpoint's name does not exist
+	NameLookupFailed          Reason = "name-lookup-failed"            // the name server gave no answer
+	TLSFailure                Reason = "tls-failure"                   // TLS could not be set up, or broke
+	TLSModeMismatch           Reason = "tls-mode-mismatch"             // TLS wrapper on a STARTTLS port, or the reverse
+	CertificateInvalid        Reason = "certificate-invalid"           // the server's certificate is not trusted
+	ResponseLost              Reason = "response-lost"                 // the message went out, no usable answer came back
+	ContextCanceled           Reason = "context-canceled"              // the caller's context was canceled
+	DeadlineExceeded          Reason = "deadline-exceeded"             // the caller's context reached its deadline
+	ClientClosed              Reason = "client-closed"                 // the client was shut down or closed
+	ProxyRefused              Reason = "proxy-refused"                 // a proxy on the way does not let the connection through
+	ConfigInvalid             Reason = "config-invalid"                // a setting of this program cannot work
+	ContentUnreadable         Reason = "content-unreadable"            // the message's own source failed
+	ProtocolError             Reason = "protocol-error"                // an answer that makes no sense here
+	AuthRequired              Reason = "auth-required"                 // nobody signed in
+	TLSRequired               Reason = "tls-required"                  // the line is not encrypted
+	CredentialsInvalid        Reason = "credentials-invalid"           // wrong, unknown or missing credentials
+	CredentialsUnavailable    Reason = "credentials-unavailable"       // credentials could not be got, so SES was not asked
+	CredentialsExpired        Reason = "credentials-expired"           // temporary credentials ran out
+	ClockSkew                 Reason = "clock-skew"                    // this machine's clock is off
+	NotSubscribed             Reason = "not-subscribed"                // the account is not signed up for SES
+	AccessDenied              Reason = "access-denied"                 // an IAM or sending policy says no
+	IdentityNotVerified       Reason = "identity-not-verified"         // an address or domain is not verified in this region
+	MailFromDomainNotVerified Reason = "mail-from-domain-not-verified" // the custom MAIL FROM domain lacks its MX record
+	SendingPaused             Reason = "sending-paused"                // the account may not send for now
+	AccountSuspended          Reason = "account-suspended"             // the account was shut down
+	ConfigurationSetPaused    Reason = "configuration-set-paused"      // this configuration set or tenant may not send for now
+	ConfigurationSetMissing   Reason = "configuration-set-missing"     // no such configuration set in this region
+	MessageTooLong            Reason = "message-too-long"              // over the size limit
+	MailFromSyntax            Reason = "mail-from-syntax"              // the envelope sender is malformed
+	RecipientSyntax           Reason = "recipient-syntax"              // an envelope recipient is malformed or unknown
+	IllegalAddress            Reason = "illegal-address"               // an address cannot be parsed
+	NonASCIIAddress           Reason = "non-ascii-address"             // an address is not 7-bit ASCII
+	NoRecipients              Reason = "no-recipients"                 // nobody to send to
+	TooManyRecipients         Reason = "too-many-recipients"           // more than 50 recipients
+	RecipientRefused          Reason = "recipient-refused"             // another server takes no mail for this recipient
+	RecipientSuppressed       Reason = "recipient-suppressed"          // a recipient is on a suppression list
+	IllegalHeader             Reason = "illegal-header"                // a header is missing, empty or malformed
+	DuplicateHeader           Reason = "duplicate-header"              // a header that must be single appears twice
+	IllegalAttachment         Reason = "illegal-attachment"            // an attachment's type or name is not allowed
+	InvalidParameter          Reason = "invalid-parameter"             // a value of the request is wrong
+	InvalidTag                Reason = "invalid-tag"                   // a message tag is malformed
+	TemplateMissing           Reason = "template-missing"              // no such template in this region
+	TemplateInvalid           Reason = "template-invalid"              // the template or its data cannot be rendered
+	InvalidSendingPool        Reason = "invalid-sending-pool"          // no such dedicated IP pool
+	LimitExceeded             Reason = "limit-exceeded"                // too many resources of a kind
+	NotFound                  Reason = "not-found"                     // a named resource does not exist
+	MessageRejected           Reason = "message-rejected"              // the content was refused
+
+	// Those that only a receiver can give, or SES after it accepted the mail: events
+	// tell them (package event).
+
+	RecipientUnknown      Reason = "recipient-unknown"      // no such mailbox or domain
+	RecipientUnsubscribed Reason = "recipient-unsubscribed" // the recipient left the contact list
+	RecipientComplained   Reason = "recipient-complained"   // the recipient called the mail spam
+	RecipientPolicy       Reason = "recipient-policy"       // a rule of the receiver, not explained
+	MailboxDisabled       Reason = "mailbox-disabled"       // the mailbox is closed, locked or abandoned
+	MailboxFull           Reason = "mailbox-full"           // the mailbox has no room
+	ValidationSuppressed  Reason = "validation-suppressed"  // below the threshold of SES's address validation
+	SendingIPBlocked      Reason = "sending-ip-blocked"     // the receiver blocks SES's IP address
+	SendingDomainBlocked  Reason = "sending-domain-blocked" // the receiver blocks the sending domain
+	AuthenticationFailed  Reason = "authentication-failed"  // SPF, DKIM, DMARC, or a sender that cannot be
+	ContentRefused        Reason = "content-refused"        // the receiver calls it spam, a virus or malformed
+	ReceiverBusy          Reason = "receiver-busy"          // too much mail for the receiver for now
+	ReceiverUnavailable   Reason = "receiver-unavailable"   // the receiver has trouble or is not reached
+	DeliveryTimeExceeded  Reason = "delivery-time-exceeded" // MaxDeliverySeconds of the configuration set ran out
+
+	Unrecognized Reason = "unrecognized" // none of these
+)
+
 // reasonInfo is what follows from a reason alone.
 type reasonInfo struct {
 	class  Class
@@ -128,6 +210,34 @@ var reasons = map[Reason]reasonInfo{
 		"Something that the request names does not exist in this region. Check names and region."},
 	MessageRejected: {Rejected, ScopeMessage,
 		"SES refused the content. Check it for viruses, forbidden file types and malformed parts, and read SES's words."},
+	RecipientUnknown: {Rejected, ScopeRecipient,
+		"The receiver knows no such mailbox or domain. Never write to this address again: mail to unknown addresses is what SES counts as bounces. If a person gave it to you, ask for the spelling."},
+	RecipientUnsubscribed: {Rejected, ScopeRecipient,
+		"The recipient has left the contact list. Mark the contact as unsubscribed and send to this address what it asks for only."},
+	RecipientComplained: {Rejected, ScopeRecipient,
+		"The recipient called the mail spam. Never write to this address again, not even to confirm that, and look at how it came onto the list."},
+	RecipientPolicy: {Rejected, ScopeRecipient,
+		"A rule of the receiver keeps the mail out, and the receiver does not say which. Read its words. Sending again changes nothing: ask the recipient or the receiver's postmaster."},
+	MailboxDisabled: {Rejected, ScopeRecipient,
+		"The mailbox is closed, locked or abandoned. Never write to this address again."},
+	MailboxFull: {Rejected, ScopeRecipient,
+		"The mailbox has no room. Write again in a week at the earliest; after the third time take it for abandoned."},
+	ValidationSuppressed: {Rejected, ScopeRecipient,
+		"SES's address validation takes this address for bad, so the mail was not sent. Drop the address, or lower the threshold of Auto Validation if you know that it is valid."},
+	SendingIPBlocked: {Denied, ScopeSender,
+		"The receiver blocks the IP address that SES sent from; the recipient's address is good, so keep it. Send again after some hours. If it is a shared address of SES, AWS sees to the big lists; if it is a dedicated one, ask the list that the receiver names to remove it."},
+	SendingDomainBlocked: {Denied, ScopeSender,
+		"The receiver blocks mail of your domain; the recipient's address is good, so keep it. Hold mail of this domain, find what gave it that name (a sold list, a page that was broken into), and then ask the list that the receiver names to remove it."},
+	AuthenticationFailed: {Denied, ScopeSender,
+		"The mail failed SPF, DKIM or DMARC at the receiver, or its sender cannot be answered. Check the domain's DKIM records and custom MAIL FROM domain in the SES console and its DMARC record in DNS, then send again; the recipient's address is good."},
+	ContentRefused: {Rejected, ScopeMessage,
+		"The receiver takes the content for spam, a virus or malformed. Change the text, links or attachments before you send it again; the recipient's address is good."},
+	ReceiverBusy: {Unavailable, ScopeRecipient,
+		"The receiver takes no more mail for now, and SES has stopped trying. Send again after some hours, and more slowly to this domain."},
+	ReceiverUnavailable: {Unavailable, ScopeRecipient,
+		"The receiver's server has trouble or is not reached, and SES has stopped trying. Send again the next day."},
+	DeliveryTimeExceeded: {Rejected, ScopeMessage,
+		"The mail did not arrive within the MaxDeliverySeconds of its configuration set. Send it again only if it is still worth reading."},
 	Unrecognized: {Unknown, ScopeUnknown,
 		"This failure is not a known one. Read SES's words and the cause, and look them up in the SES Developer Guide."},
 }

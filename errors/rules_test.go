@@ -229,7 +229,7 @@ func TestAPIAnswers(t *testing.T) {
 // Every exported reason has a class, a scope and an advice, and every rule a
 // source and a known reason.
 func TestTablesAreComplete(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "rules_reason.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,9 +270,9 @@ var tables = map[string]table{
 // For each row there is an answer that reaches it, and not another row of the
 // same reason before it.
 func TestEveryRowIsReached(t *testing.T) {
-	for name, table := range map[string]table{"replies": replyWords, "shared": sharedRules} {
-		for i := range table {
-			r := &table[i]
+	for name, rules := range map[string]wordRules{"replies": replyWords, "shared": sharedWords} {
+		for i := range rules.table {
+			r := &rules.table[i]
 			code := (r.Code + "000")[:3]
 			if r.Code == "" {
 				code = "459"
@@ -284,7 +284,7 @@ func TestEveryRowIsReached(t *testing.T) {
 				code = ""
 			}
 			words := strings.ReplaceAll(r.Text, gapMark, " x ")
-			if got := table.byWords(code, words); got != r {
+			if got := rules.find(code, words); got != r {
 				t.Errorf("%s: %q of %s with %q reaches %+v", name, r.Text, r.Reason, code, got)
 			}
 		}

@@ -4,10 +4,14 @@ import "regexp"
 
 // openings are what SES, relays and tools put before the words that tell.
 var openings = []string{
-	"throttling failure:", "transaction failed:", "message rejected:", "access denied:", "connection closed by server.",
-	"service unavailable;", "recipient address rejected:", "error:", "response:", "failed:",
-	"the", "your", "this", "an", "a", "there are", "there is", "you have", "you", "email", "amazon ses", "specified", "provided",
+	"throttling failure: ", "transaction failed: ", "message rejected: ", "access denied: ", "connection closed by server. ",
+	"service unavailable; ", "recipient address rejected: ", "error: ", "response: ", "failed: ",
+	"the ", "your ", "this ", "an ", "a ", "there are ", "there is ", "you have ", "you ", "email ", "amazon ses ", "specified ", "provided ",
 }
+
+// enhancedCode is an enhanced status code before words. Exchange and some
+// gateways write "#5.1.1".
+var enhancedCode = regexp.MustCompile(`^#?([245]\.\d{1,3}\.\d{1,3})(?:[ \t\r\n:;,"')\]}]|$)`)
 
 // lostWords are how Go says that a connection broke or a context ended, and how
 // Postfix does.
@@ -21,20 +25,23 @@ var repeatedWords = regexp.MustCompile(`<[^<>]*>| '[^']*'`)
 // Authentication …", "554, b'Message …", "code=454 message=…".
 var afterReplyCode = regexp.MustCompile("^[-\\s:,;)\\]}>(\"'`]*(?:<<\"|b[\"']|[mrsMRS]\\w*[=:][-\\s:,;)\\]}>(\"'`]*)?")
 
-// stringEnd is where a string of JSON ends.
-var stringEnd = regexp.MustCompile(`"(?:[,}\])]|$)`)
+// stringEnd is where a string of JSON or an element of XML ends.
+var stringEnd = regexp.MustCompile(`"(?:[,}\])]|$)|</`)
+
+// wordsStart is where the words of SES may begin in the text of a tool.
+var wordsStart = regexp.MustCompile(`(?:^[: (-]*|[:,-] |["'(<>=])["']*([^a-z "'])`)
+
+// sdkStatus is how the SDK for Go prints an operation of SES and its status.
+var sdkStatus = regexp.MustCompile(`(?:^|\s)operation error (?i:ses).*?StatusCode: (\d{3})\b`)
 
 // toolMarks are how texts begin that hold a tool's words before those of SES.
-var toolMarks = []string{
-	"operation error ", "an error occurred (", "error executing ", "http/1.1 ", "http/2", "aws::", `{"message":`,
-	"com.amazonaws.", "software.amazon.", "botocore.",
-}
+var toolMarks = regexp.MustCompile(`^(?i:operation error |an error occurred \(|error executing |http/1\.1 |http/2|aws::|\{"message":|com\.amazonaws\.|software\.amazon\.|botocore\.)`)
 
 // identitySteps are how the errors begin that the SDK makes before a request is
 // signed. They have no types of their own, except the last.
 var identitySteps = []string{"get identity: ", "get credentials: ", "resolve auth scheme: ", "sign request: ", "failed to sign request: "}
 
-// listEnds are what tools put behind the list.
+// listEnds are what tools put behind the list of identities.
 var listEnds = []string{
 	" (in reply to", " (service:", " (client)", " [requestid", "; request id", ", affected recipient",
 	" - <", "</", `"}`, `",`, `"]`, "'}", "',", ")]", " at com.", " at java", " stack trace", " the following identities",

@@ -1,20 +1,23 @@
 package errors
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// replyWords are the rules for the words of an SMTP reply.
-var replyWords = slices.Concat(smtpRules, sharedRules, vagueRules)
+var (
+	replyWords  = slices.Concat(smtpRules, sharedRules, vagueRules).byWords() // of an SMTP reply
+	sharedWords = sharedRules.byWords()                                       // of an answer of the API
+)
 
 // FromSMTP returns what a well-formed SMTP reply means that refuses a command.
 // Op names the command last, such as "smtp RCPT": it tells whose address a
 // "501" complains about, and that a refusal of the greeting, EHLO, STARTTLS or
 // AUTH is about the settings (Denied) and not about the message (Rejected).
-// After a successful sign-in, at RCPT and at DATA (which stands for the end of
-// data too), no 5yz is about the account for want of authentication.
+// At RCPT, DATA and the end of data the client has signed in, so no 5yz is about
+// the account for want of authentication.
 // Text is the reply's text without the code; an enhanced status code at its
 // start is split off, and folded lines are joined.
 //
@@ -40,13 +43,14 @@ func (e *Error) fromReply(words string) {
 		e.MaybeAccepted = !isBeforeData(stage(e.Op))
 		return
 	}
-	code := strconv.Itoa(e.Code)
-	r := replyWords.byWords(code, words)
-	if r == nil || isMailbox(e.Enhanced) && r.Reason.Scope() == ScopeAccount {
-		r = &rule{Reason: codeReason(code, e.Enhanced)}
+	code, stage := strconv.Itoa(e.Code), stage(e.Op)
+	if r := replyWords.find(code, words); r != nil && !(isMailbox(e.Enhanced) && r.Reason.Scope() == ScopeAccount) {
+		e.Reason = r.Reason
+	} else {
+		e.Reason = codeReason(code, e.Enhanced)
 	}
-	e.Reason = atStage(r, e.Code, stage(e.Op))
-	e.Class = replyClass(e.Reason.Class(), e.Code, stage(e.Op))
+	e.Reason = atStage(e.Reason, e.Code, stage)
+	e.Class = replyClass(e.Reason.Class(), e.Code, stage)
 	e.addIdentities(words)
 }
 
@@ -59,15 +63,10 @@ func isMailbox(enhanced string) bool {
 
 // codeReason returns what the codes mean without regard to the words.
 func codeReason(code, enhanced string) Reason {
-	if enhanced != "" && enhanced[0] == code[0] {
-		if r := enhancedRules.byPrefix(enhanced); r != nil {
-			return r.Reason
-		}
+	if !strings.HasPrefix(enhanced, code[:1]) {
+		enhanced = ""
 	}
-	if r := replyRules.byPrefix(code); r != nil {
-		return r.Reason
-	}
-	return Unrecognized
+	return cmp.Or(enhancedRules.byPrefix(enhanced), replyRules.byPrefix(code), &rule{Reason: Unrecognized}).Reason
 }
 
 // replyClass fits the class of a reason to the reply that gave it: the first
@@ -85,28 +84,27 @@ func replyClass(c Class, code int, stage string) Class {
 	return c
 }
 
-// atStage fits the reason of r to the stage: it says whose address is meant where
+// atStage fits a reason to the stage: it says whose address is meant where
 // the words alone do not, and that a 5yz after the sign-in is not about the
 // account. There another server speaks of one recipient or one message, as
-// Exchange does of senders who are not authenticated for a group. Only 530 and
-// 535 in the documented words of SES at the end of data are believed: they mean
-// that nobody signed in.
-func atStage(r *rule, code int, stage string) Reason {
-	isSyntax := (code == 501 || code == 553) && (r.Reason == ProtocolError || r.Reason == IllegalAddress || r.Reason == MailFromSyntax || r.Reason == RecipientSyntax)
-	wantsAuth := code >= 500 && (r.Reason == AuthRequired || r.Reason == CredentialsInvalid)
+// Exchange does of senders who are not authenticated for a group; a 53y about
+// the message is about what this sender may do.
+func atStage(r Reason, code int, stage string) Reason {
+	isSyntax := (code == 501 || code == 553) && (r == ProtocolError || r == IllegalAddress || r == MailFromSyntax || r == RecipientSyntax)
+	wantsAuth := code >= 500 && (r == AuthRequired || r == CredentialsInvalid)
 	switch {
 	case isSyntax && stage == "mail":
 		return MailFromSyntax
 	case isSyntax && stage == "rcpt":
 		return RecipientSyntax
-	case code >= 500 && r.Reason.Scope() == ScopeAccount && stage == "rcpt":
+	case code >= 500 && r.Scope() == ScopeAccount && stage == "rcpt":
 		return RecipientRefused
-	case wantsAuth && stage == "data" && code/10 != 53:
-		return MessageRejected
-	case wantsAuth && stage == "data" && r.Source != docSMTP:
+	case wantsAuth && stage == "data" && code/10 == 53:
 		return AccessDenied
+	case wantsAuth && stage == "data":
+		return MessageRejected
 	}
-	return r.Reason
+	return r
 }
 
 // stage returns the last word of an op in lower case: "rcpt" of "smtp RCPT".

@@ -96,13 +96,11 @@ func repeatedCode(line, before string, reply bool) int {
 	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
 		i++
 	}
-	if len(line) >= i+4 && isReplyCode(line[i:i+3]) && (line[i+3] == '-' || line[i+3] == ' ') && (reply || strings.Contains(before, line[i:i+3])) {
+	if isReplyCode(number(line[i:])) && len(line) > i+3 && (line[i+3] == '-' || line[i+3] == ' ') && (reply || strings.Contains(before, line[i:i+3])) {
 		i += 4
 	}
-	if _, rest := cutEnhanced(line[i:]); len(rest) < len(line[i:]) {
-		return len(line) - len(rest)
-	}
-	return i
+	_, rest := cutEnhanced(line[i:])
+	return len(line) - len(rest)
 }
 
 // message returns text made clean and fit to be shown.
@@ -143,34 +141,11 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+func isWord(c byte) bool { return isAlnum(c) || c == '_' }
 
-func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
+func isAlnum(c byte) bool { return '0' <= c && c <= '9' || 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
 
-func isAlnum(c byte) bool { return isDigit(c) || 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
-
-// index is strings.Index without regard to the case of ASCII letters; sub is
-// in lower case and not empty.
-func index(text, sub string) int {
-	const caseBit = 'a' - 'A'
-	for i := 0; i+len(sub) <= len(text); i++ {
-		if text[i]|caseBit == sub[0]|caseBit && hasPrefix(text[i:], sub) {
-			return i
-		}
-	}
-	return -1
-}
-
-// hasPrefix is strings.HasPrefix without regard to the case of ASCII letters;
-// prefix is in lower case.
+// hasPrefix is strings.HasPrefix without regard to the case of letters.
 func hasPrefix(text, prefix string) bool {
-	if len(text) < len(prefix) {
-		return false
-	}
-	for i := 0; i < len(prefix); i++ {
-		if lowerByte(text[i]) != prefix[i] {
-			return false
-		}
-	}
-	return true
+	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
 }

@@ -41,10 +41,11 @@
 //
 //  1. In doubt (seserrors.MaybeAccepted): park it. Only a person, or SES's own
 //     delivery events, can tell whether the mail went out.
-//  2. Fatal with the scope of a sender, of the account or of the connection (a
+//  2. Next says again: requeue the job after the wait. That comes before the
+//     next, because clock-skew is fatal and yet cured by one more attempt.
+//  3. Fatal with the scope of a sender, of the account or of the connection (a
 //     wrong host or port): hold the job and pause the queue. The next jobs fail
 //     the same way and none of them is at fault.
-//  3. Next says again: requeue the job after the wait.
 //  4. Otherwise: dead-letter it.
 //
 // # Beside cenkalti/backoff

@@ -38,12 +38,15 @@ func apart(f func(chan<- outcome) error) <-chan outcome {
 	return got
 }
 
-// await returns the next outcome, unless ctx ends first.
+// await returns the next outcome, unless ctx ends first. A failure after that is
+// the context's: code that knows it ends with it, and not because of the content.
 func await(ctx context.Context, got <-chan outcome) (outcome, error) {
 	select {
 	case o := <-got:
-		return o, nil
+		if o.err == nil || ctx.Err() == nil {
+			return o, nil
+		}
 	case <-ctx.Done():
-		return outcome{}, seserrors.FromContext(ctx, opRead)
 	}
+	return outcome{}, seserrors.FromContext(ctx, opRead)
 }

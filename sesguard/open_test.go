@@ -154,6 +154,21 @@ type keeper [][]byte
 
 func (k *keeper) Write(p []byte) (int, error) { *k = append(*k, p); return len(p), nil }
 
+// Both are ready at one time: the error of a file that knows the context, and the
+// context's end.
+func TestAFileThatFailsWithItsContextIsCanceled(t *testing.T) {
+	mine := errors.New("mine")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(mine)
+	for range 100 {
+		got := make(chan outcome, 1)
+		got <- outcome{err: unreadable("a.bin", ctx.Err())}
+		if _, err := await(ctx, got); !errors.Is(err, seserrors.ContextCanceled) || !errors.Is(err, mine) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
 func TestAFileThatStandsStillDoesNotHoldARead(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -72,3 +72,45 @@ func TestAProbeThatTellsNothingLetsTheNextTry(t *testing.T) {
 		}
 	}
 }
+
+// A dial that began before a success tells nothing after it: its refusal is not
+// remembered, and it is not the probe of a later refusal.
+func TestAnOldDialSaysNothingAfterASuccess(t *testing.T) {
+	start := func(t *testing.T) (a *admission, old ticket, now time.Time) {
+		a, now = &admission{most: 10, changed: func() {}}, time.Now()
+		first, _ := a.admit(wrong, now)
+		a.refuse(first, denied, 0)
+		now = now.Add(backoffMin + time.Second)
+		old, err := a.admit(wrong, now)
+		if err != nil || !old.probe {
+			t.Fatalf("%+v, %v", old, err)
+		}
+		a.succeeded(1, now)
+		return a, old, now
+	}
+	t.Run("refused", func(t *testing.T) {
+		a, old, _ := start(t)
+		a.refuse(old, denied, 0)
+		if _, err := a.admit(wrong, time.Now()); err != nil {
+			t.Errorf("the refusal of an old dial is remembered: %v", err)
+		}
+	})
+	for name, e := range map[string]seserrors.Error{
+		"network":              {Op: "smtp dial", Class: seserrors.Unavailable, Reason: seserrors.Network},
+		"too many connections": tooMuch,
+	} {
+		t.Run(name+" beside a later probe", func(t *testing.T) {
+			a, old, now := start(t)
+			next, _ := a.admit(wrong, now)
+			a.refuse(next, denied, 0)
+			now = now.Add(backoffMin + time.Second)
+			if probe, err := a.admit(wrong, now); err != nil || !probe.probe {
+				t.Fatalf("%+v, %v", probe, err)
+			}
+			a.refuse(old, e, 1)
+			if _, err := a.admit(wrong, now); err == nil {
+				t.Error("two probes at one time")
+			}
+		})
+	}
+}

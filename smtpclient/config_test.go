@@ -18,29 +18,29 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 		reason seserrors.Reason
 		words  []string // of the error
 	}{
-		{"nothing", Config{}, seserrors.InvalidParameter, []string{"Region"}},
+		{"nothing", Config{}, seserrors.ConfigInvalid, []string{"Region"}},
 		{"region without endpoint", Config{Region: "af-south-1"}, seserrors.NameNotFound, []string{"Region", "no SMTP endpoint", "API"}},
 		{"region without endpoint, capitals", Config{Region: "CA-WEST-1"}, seserrors.NameNotFound, []string{"ca-west-1"}},
-		{"host name as region", Config{Region: "email-smtp.eu-west-1.amazonaws.com"}, seserrors.InvalidParameter, []string{"Addr"}},
-		{"port that SES does not have", Config{Region: "eu-west-1", Port: 2525}, seserrors.InvalidParameter, []string{"Port", "587"}},
-		{"address without port", Config{Addr: "smtp.example.com"}, seserrors.InvalidParameter, []string{"Addr", "host:port"}},
-		{"port zero", Config{Addr: "smtp.example.com:0"}, seserrors.InvalidParameter, []string{"port"}},
-		{"line break in the host", Config{Addr: "a\r\nb:25"}, seserrors.InvalidParameter, []string{"host"}},
+		{"host name as region", Config{Region: "email-smtp.eu-west-1.amazonaws.com"}, seserrors.ConfigInvalid, []string{"Addr"}},
+		{"port that SES does not have", Config{Region: "eu-west-1", Port: 2525}, seserrors.ConfigInvalid, []string{"Port", "587"}},
+		{"address without port", Config{Addr: "smtp.example.com"}, seserrors.ConfigInvalid, []string{"Addr", "host:port"}},
+		{"port zero", Config{Addr: "smtp.example.com:0"}, seserrors.ConfigInvalid, []string{"port"}},
+		{"line break in the host", Config{Addr: "a\r\nb:25"}, seserrors.ConfigInvalid, []string{"host"}},
 		{"wrapper on 587", Config{Region: "eu-west-1", TLS: TLSWrapper}, seserrors.TLSModeMismatch, []string{"587", "STARTTLS", "465"}},
 		{"STARTTLS on 465", Config{Region: "eu-west-1", Port: 465, TLS: TLSStartTLS}, seserrors.TLSModeMismatch, []string{"465", "587"}},
 		{"STARTTLS on 2465", Config{Addr: "x.example:2465", TLS: TLSStartTLS}, seserrors.TLSModeMismatch, []string{"2465"}},
 		{"plaintext to another machine", Config{Addr: "smtp.example.com:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
 		{"plaintext to a name that only looks local", Config{Addr: "localhost.example.com:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
 		{"plaintext to the private network", Config{Addr: "10.0.0.1:25", TLS: TLSNone}, seserrors.TLSRequired, []string{"loopback"}},
-		{"unknown mode", Config{Addr: "x.example:25", TLS: TLSNone + 1}, seserrors.InvalidParameter, []string{"TLS"}},
+		{"unknown mode", Config{Addr: "x.example:25", TLS: TLSNone + 1}, seserrors.ConfigInvalid, []string{"TLS"}},
 		{"no verification", Config{Region: "eu-west-1", TLSConfig: &tls.Config{InsecureSkipVerify: true}}, seserrors.CertificateInvalid, []string{"RootCAs"}},
 		{"STS access key", Config{Region: "eu-west-1", Username: "ASIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"temporary", "IAM user"}},
 		{"session token", Config{Region: "eu-west-1", Username: "AKIAIOSFODNN7EXAMPLE", Password: strings.Repeat("s", 500)}, seserrors.CredentialsInvalid, []string{"session token"}},
-		{"password alone", Config{Region: "eu-west-1", Password: "x"}, seserrors.InvalidParameter, []string{"Username"}},
-		{"user name alone", Config{Region: "eu-west-1", Username: "x"}, seserrors.InvalidParameter, []string{"Password", "derive"}},
+		{"password alone", Config{Region: "eu-west-1", Password: "x"}, seserrors.ConfigInvalid, []string{"Username"}},
+		{"user name alone", Config{Region: "eu-west-1", Username: "x"}, seserrors.ConfigInvalid, []string{"Password", "derive"}},
 		{"credentials twice", Config{Region: "eu-west-1", Username: "x", Password: "y", Credentials: func(context.Context) (string, string, error) { return "", "", nil }},
-			seserrors.InvalidParameter, []string{"both"}},
-		{"line break in the local name", Config{Region: "eu-west-1", LocalName: "a\r\nMAIL"}, seserrors.InvalidParameter, []string{"LocalName"}},
+			seserrors.ConfigInvalid, []string{"both"}},
+		{"line break in the local name", Config{Region: "eu-west-1", LocalName: "a\r\nMAIL"}, seserrors.ConfigInvalid, []string{"LocalName"}},
 		{"user name with a line end", Config{Region: "eu-west-1", Username: "AKIAIOSFODNN7EXAMPLE\n", Password: "x"}, seserrors.CredentialsInvalid, []string{"Config.Username", "white space"}},
 		{"user name with a space before it", Config{Region: "eu-west-1", Username: " AKIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"Config.Username"}},
 		{"password with a line end", Config{Region: "eu-west-1", Username: "x", Password: "sssss\r\n"}, seserrors.CredentialsInvalid, []string{"Config.Password", "white space"}},
@@ -53,6 +53,9 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 				t.Error("a client came with the error")
 			}
 			want(t, err, seserrors.Invalid, row.reason, false)
+			if scope := row.reason.Scope(); scope != seserrors.ScopeConnection && scope != seserrors.ScopeAccount || strings.Contains(row.reason.Advice(), "SES names") {
+				t.Errorf("scope %v, advice %q: a setting is no fault of one mail, and SES has not seen it", scope, row.reason.Advice())
+			}
 			for _, w := range append(row.words, "Config.") {
 				if !strings.Contains(err.Error(), w) {
 					t.Errorf("%v does not say %q", err, w)

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"log"
 	"slices"
 	"time"
 
@@ -14,21 +14,23 @@ import (
 
 // A job is a mail in the queue and what the queue knows of it.
 type job struct {
-	mail     *sesguard.Message
+	message  *sesguard.Message
+	mail     *sesguard.Mail // built at the first attempt; all attempts bear its TrackID
 	attempts int
 	due      time.Time // zero: now
 }
 
 // A consumer sends the mails of a queue. The queue is slices here; with SQS or
 // a database table an acknowledgement deletes the row, a requeue sets the time
-// at which it is seen again, and parked, held and dead are queues of their own.
+// at which it is seen again, and held and dead are queues of their own.
 type consumer struct {
-	sender sesguard.Sender // makes one attempt a call: the queue does the waiting
-	policy retry.Policy
-	log    io.Writer
+	send    func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) // one attempt a call: the queue does the waiting
+	timeout time.Duration                                                    // of a call
+	policy  retry.Policy
+	log     *log.Logger
 
 	ready  []*job
-	parked []*job                     // SES may have it: for a person, or SES's delivery events, to decide
+	parked *park                      // SES may have it: SES's events decide, or a person
 	held   []*job                     // nothing wrong with the mail: waits for resume
 	dead   map[seserrors.Class][]*job // cannot be sent as it is
 	paused map[string]bool            // senders whose mails are held; everyone: all of them
@@ -45,19 +47,29 @@ func (c *consumer) drain(ctx context.Context) error {
 		}
 		j := c.ready[0]
 		c.ready = c.ready[1:]
-		if c.paused[everyone] || c.paused[j.mail.From] {
+		if c.paused[everyone] || c.paused[j.message.From] {
 			c.held = append(c.held, j)
 			continue
 		}
-		_, err := c.sender.Send(ctx, j.mail)
-		fmt.Fprintf(c.log, "%-20s %s\n", j.mail.Subject, c.settle(j, err))
+		c.log.Printf("%-20s %s", j.message.Subject, c.settle(j, c.attempt(ctx, j)))
 	}
 	return nil
 }
 
-// settle says what becomes of a job. Doubt comes first: it may stand beside any
-// class. Next comes before the two that hold, because a wrong clock is fatal and
-// yet cured by one immediate attempt.
+func (c *consumer) attempt(ctx context.Context, j *job) (err error) {
+	if j.mail == nil {
+		if j.mail, err = sesguard.Build(j.message); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	_, err = c.send(ctx, j.mail)
+	return err
+}
+
+// settle says what becomes of a job, in the order that package retry gives.
+// Doubt comes first: it may stand beside any class.
 func (c *consumer) settle(j *job, err error) string {
 	if err == nil {
 		return "sent: acknowledge"
@@ -68,20 +80,30 @@ func (c *consumer) settle(j *job, err error) string {
 	wait, again := c.policy.Next(j.attempts, 0, err)
 	switch {
 	case seserrors.MaybeAccepted(err):
-		c.parked = append(c.parked, j)
-		return fmt.Sprintf("in doubt (%s): park", e.Reason)
+		return c.park(j, e.Reason)
 	case again:
 		return c.requeue(j, wait, e.Reason)
-	case e.Class == seserrors.Canceled: // the consumer is being stopped: not the mail's attempt
+	case e.Reason == seserrors.DeadlineExceeded && j.attempts < c.policy.MaxAttempts: // its own timeout came first
+		wait, _ = retry.After(err)
+		return c.requeue(j, wait, e.Reason)
+	case e.Reason == seserrors.ContextCanceled, e.Reason == seserrors.ClientClosed: // the program ends: not the mail's attempt
 		j.attempts--
 		return c.requeue(j, 0, e.Reason)
 	case fatal && (scope == seserrors.ScopeAccount || scope == seserrors.ScopeConnection): // also a wrong host or port
 		return c.hold(j, everyone, e.Reason)
 	case fatal && scope == seserrors.ScopeSender:
-		return c.hold(j, j.mail.From, e.Reason)
+		return c.hold(j, j.message.From, e.Reason)
 	}
 	c.dead[e.Class] = append(c.dead[e.Class], j)
 	return fmt.Sprintf("%s: dead-letter as %s", e.Reason, e.Class)
+}
+
+// park leaves j to SES's events.
+func (c *consumer) park(j *job, why seserrors.Reason) string {
+	if err := c.parked.add(j); err != nil {
+		return fmt.Sprintf("in doubt (%s), and nobody will settle it: %v", why, err)
+	}
+	return fmt.Sprintf("in doubt (%s): park", why)
 }
 
 func (c *consumer) requeue(j *job, wait time.Duration, why seserrors.Reason) string {

@@ -1,18 +1,21 @@
 // Command queue shows a queue's consumer: what it acknowledges, tries again,
-// parks, holds and dead-letters. The consumer is in consumer.go; this file
-// gives it mails and trouble, against the embedded fake SES.
+// parks, holds and dead-letters, and how SES's events settle what is parked. The
+// consumer is in consumer.go, the mails in doubt are in park.go; this file gives
+// them mails and trouble, against the embedded fake SES.
 package main
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/retry"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/event"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
@@ -28,36 +31,90 @@ func main() {
 }
 
 func run(ctx context.Context, ses *sestest.Server, out io.Writer) error {
-	c, stop, err := newConsumer(ses, out)
+	logger := log.New(out, "", 0)
+	c, stop, err := newConsumer(ses, logger)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	publish(ses, "late@example.org")
+	ses.Events.Subscribe(sestest.Subscription{Func: func(message []byte) { // a queue's reader, in its own goroutine
+		if err := c.parked.hear(ctx, message); err != nil {
+			logger.Print("events: ", err)
+		}
+	}})
 
 	c.ready = []*job{
 		order("plain", "shop@example.com", "ann@example.org"),
-		order("throttled once", "shop@example.com", "ann@example.org"),
-		order("reply lost", "shop@example.com", "ann@example.org"),
+		order("throttled once", "shop@example.com", "throttled@example.org"),
+		order("reply lost", "shop@example.com", "lost@example.org"),
+		order("its event late", "shop@example.com", "late@example.org"),
+		order("cut before the end", "shop@example.com", "cut@example.org"),
 		order("new shop", "shop@new.example", "ann@example.org"),
 		order("new shop again", "shop@new.example", "ben@example.org"),
 		order("bad address", "shop@example.com", "ann@@example.org"),
-		order("virus", "shop@example.com", "ann@example.org"),
+		order("virus", "shop@example.com", "virus@example.org"),
 	}
 	if err := c.drain(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d parked, %d held, %d invalid, %d rejected; now new.example gets verified:\n\n",
-		len(c.parked), len(c.held), len(c.dead[seserrors.Invalid]), len(c.dead[seserrors.Rejected]))
+	logger.Printf("\n%d held, %d invalid, %d rejected; now new.example gets verified:\n\n",
+		len(c.held), len(c.dead[seserrors.Invalid]), len(c.dead[seserrors.Rejected]))
 	ses.Account.Verify("new.example")
 	c.resume()
 	if err := c.drain(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nSES has %d mails; %d parked\n", len(ses.Accepted()), len(c.parked))
+	if err := settleDoubts(ctx, c, ses, logger); err != nil {
+		return err
+	}
+	logger.Printf("\nSES has %d mails; of those in doubt %d were accepted once and %d twice", ses.AcceptedCount(),
+		c.parked.count(event.Accepted), c.parked.count(event.Duplicated))
 	return nil
 }
 
-func newConsumer(ses *sestest.Server, log io.Writer) (c *consumer, stop func() error, err error) {
+// settleDoubts shows the ways in which a mail in doubt can end. SES's words for
+// it are the same whether it took the mail or not.
+func settleDoubts(ctx context.Context, c *consumer, ses *sestest.Server, logger *log.Logger) error {
+	ses.Events.Wait()
+	logger.Print("\ntwo hours later:\n\n")
+	if err := c.parked.doubts.Expire(ctx, time.Now().Add(2*time.Hour)); err != nil { // every minute in a program
+		return err
+	}
+	logger.Print("\na person sends them again:\n\n")
+	c.ready = c.parked.unconfirmed()
+	if err := c.drain(ctx); err != nil {
+		return err
+	}
+	ses.Events.Wait()
+	logger.Print("\nand the late event comes:\n\n")
+	for _, m := range ses.Accepted() {
+		if m.To[0] == "late@example.org" {
+			ses.Events.Schedule(nil)
+			ses.Events.Send(m)
+			break
+		}
+	}
+	ses.Events.Wait()
+	return nil
+}
+
+// publish has all events published, but for the first one about the recipient
+// late.
+func publish(ses *sestest.Server, late string) {
+	ses.Account.SetConfigurationSet("all", sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{}}})
+	ses.Account.SetIdentity("example.com", sestest.Identity{ConfigurationSet: "all"})
+	lost := false
+	ses.Events.Schedule(func(_ string, m sestest.Mail) []time.Duration {
+		if m.To[0] == late && !lost {
+			lost = true
+			return nil
+		}
+		return []time.Duration{0}
+	})
+}
+
+func newConsumer(ses *sestest.Server, logger *log.Logger) (c *consumer, stop func() error, err error) {
 	pool, err := smtpclient.New(smtpclient.Config{
 		Addr:     ses.SMTPAddr,
 		Username: ses.Username, Password: ses.Password,
@@ -70,32 +127,37 @@ func newConsumer(ses *sestest.Server, log io.Writer) (c *consumer, stop func() e
 	policy := retry.Policy{Schedule: retry.Schedule{Waits: []time.Duration{20 * time.Millisecond}}, MaxAttempts: 5}
 	once := policy
 	once.MaxAttempts = 1
-	client := sesguard.New(sesguard.SMTP(pool), sesguard.Options{Retry: once})
+	client := sesguard.New(sesguard.SMTP(pool), sesguard.Options{Retry: once, TrackTag: trackTag})
 	return &consumer{
-		sender: troubled(ses, client),
-		policy: policy,
-		log:    log,
-		dead:   map[seserrors.Class][]*job{},
-		paused: map[string]bool{},
+		send:    troubled(ses, client.SendBuilt),
+		timeout: time.Minute,
+		policy:  policy,
+		log:     logger,
+		parked:  newPark(logger),
+		dead:    map[seserrors.Class][]*job{},
+		paused:  map[string]bool{},
 	}, pool.Close, nil
 }
 
-// troubled prepares the fake's answer to the first attempt of some mails.
-func troubled(ses *sestest.Server, next sesguard.Sender) sesguard.Sender {
+// troubled prepares the fake's answer to the first attempt to some recipients.
+func troubled(ses *sestest.Server, next func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error)) func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
 	trouble := map[string]sestest.Fault{
-		"throttled once": sestest.Refuse(seserrors.SendRateExceeded),
-		"reply lost":     sestest.AcceptThenCut(),
-		"virus":          sestest.Refuse(seserrors.MessageRejected),
+		"throttled@example.org": sestest.Refuse(seserrors.SendRateExceeded),
+		"lost@example.org":      sestest.AcceptThenCut(),
+		"late@example.org":      sestest.AcceptThenCut(),
+		"cut@example.org":       sestest.Cut(sestest.EndOfData),
+		"virus@example.org":     sestest.Refuse(seserrors.MessageRejected),
 	}
-	return sesguard.SenderFunc(func(ctx context.Context, m *sesguard.Message) (*sesguard.Receipt, error) {
-		if fault, ok := trouble[m.Subject]; ok {
-			delete(trouble, m.Subject)
+	return func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+		to := m.Recipients()[0]
+		if fault, ok := trouble[to]; ok {
+			delete(trouble, to)
 			ses.Script(fault)
 		}
-		return next.Send(ctx, m)
-	})
+		return next(ctx, m)
+	}
 }
 
 func order(subject, from, to string) *job {
-	return &job{mail: &sesguard.Message{From: from, To: []string{to}, Subject: subject, Text: "It is on its way."}}
+	return &job{message: &sesguard.Message{From: from, To: []string{to}, Subject: subject, Text: "It is on its way."}}
 }

@@ -60,7 +60,7 @@ func (e *Event) advise(r *Recipient) Advice {
 		return a
 	}
 	m := meanings[d.Reason]
-	a.Do, a.After, a.Reason, a.Scope = m.do, m.after, d.Reason, m.scope
+	a.Do, a.After, a.Reason, a.Scope = m.do, m.after, d.Reason, d.Reason.Scope()
 	a.BlockList, a.Delisting = d.BlockList, d.Delisting
 	switch {
 	case e.Type == DeliveryDelay:
@@ -95,9 +95,9 @@ func (e *Event) diagnose(r *Recipient) (Diagnosis, bool) {
 		case e.ComplaintType == "not-spam":
 			return Diagnosis{}, false // the recipient took the mail out of the junk folder
 		}
-		return Diagnosis{Reason: recipientComplained}, true
+		return Diagnosis{Reason: seserrors.RecipientComplained}, true
 	case Reject:
-		return Diagnosis{Reason: contentRefused}, true
+		return Diagnosis{Reason: seserrors.ContentRefused}, true
 	case RenderingFailure:
 		return Diagnosis{Reason: seserrors.TemplateInvalid}, true
 	case DeliveryDelay:
@@ -124,7 +124,7 @@ func (e *Event) diagnoseBounce(r *Recipient) Diagnosis {
 		understood := d.Reason != undetermined
 		switch {
 		case b.words && understood:
-		case b.words && b.reason == recipientUnknown && (said != "" || e.BounceSubType == "NoEmail" && len(e.Recipients) > 1):
+		case b.words && b.reason == seserrors.RecipientUnknown && (said != "" || e.BounceSubType == "NoEmail" && len(e.Recipients) > 1):
 			// There are words, but nobody knows what they blame. NoEmail means that SES
 			// could not read whom the bounce is about.
 			d.Reason = undetermined
@@ -167,11 +167,15 @@ func (e *Event) Err() *seserrors.Error {
 		return nil
 	}
 	err := &seserrors.Error{
-		Op: "ses " + string(e.Type), Class: meanings[d.Reason].class, Reason: d.Reason,
+		Op: "ses " + string(e.Type), Class: d.Reason.Class(), Reason: d.Reason,
 		Code: d.Code, Enhanced: d.Enhanced, Message: e.words(&first),
 	}
-	if d.Reason == undetermined && e.BounceType == "Transient" && first.reported() {
+	switch {
+	case d.Reason != undetermined:
+	case e.BounceType == "Transient" && first.reported():
 		err.Class = seserrors.Unavailable
+	default:
+		err.Class = seserrors.Rejected // whatever the words mean, the mail came back
 	}
 	for i := range e.Recipients {
 		if other, failed := e.diagnose(&e.Recipients[i]); failed && other.Reason == d.Reason {

@@ -59,9 +59,9 @@ func Diagnose(diagnostic string) Diagnosis {
 		d.Reason = outer.reason()
 	}
 	switch d.Reason {
-	case sendingIPBlocked, sendingDomainBlocked:
+	case seserrors.SendingIPBlocked, seserrors.SendingDomainBlocked:
 		d.BlockList, d.Delisting = blockList(outer, false)
-	case contentRefused:
+	case seserrors.ContentRefused:
 		d.BlockList, d.Delisting = blockList(outer, true)
 	}
 	return d

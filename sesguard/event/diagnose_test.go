@@ -129,43 +129,43 @@ func TestDiagnose(t *testing.T) {
 		"white space":              {" \r\n", Diagnosis{Reason: undetermined}},
 		"only a code":              {"550", Diagnosis{Reason: undetermined, Code: 550}},
 		"not understood":           {"smtp; 550 5.7.1 Kaboom", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
-		"enhanced code alone":      {"smtp; 550 5.1.1 Kaboom", Diagnosis{Reason: recipientUnknown, Code: 550, Enhanced: "5.1.1"}},
-		"a temporary one is none":  {"450 4.1.1 Kaboom", Diagnosis{Reason: receiverUnavailable, Code: 450, Enhanced: "4.1.1"}},
-		"words before codes":       {"550 5.1.1 mailbox full", Diagnosis{Reason: mailboxFull, Code: 550, Enhanced: "5.1.1"}},
-		"folded":                   {"smtp; 550-5.2.1 The user you are trying to contact is receiving\r\n550-5.2.1 mail at a rate\r\n550 5.2.1 that hurts", Diagnosis{Reason: receiverBusy, Code: 550, Enhanced: "5.2.1"}},
-		"enhanced code at the end": {"553 sorry, that is no address (#5.1.1)", Diagnosis{Reason: recipientUnknown, Code: 553, Enhanced: "5.1.1"}},
+		"enhanced code alone":      {"smtp; 550 5.1.1 Kaboom", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
+		"a temporary one is none":  {"450 4.1.1 Kaboom", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.1.1"}},
+		"words before codes":       {"550 5.1.1 mailbox full", Diagnosis{Reason: seserrors.MailboxFull, Code: 550, Enhanced: "5.1.1"}},
+		"folded":                   {"smtp; 550-5.2.1 The user you are trying to contact is receiving\r\n550-5.2.1 mail at a rate\r\n550 5.2.1 that hurts", Diagnosis{Reason: seserrors.ReceiverBusy, Code: 550, Enhanced: "5.2.1"}},
+		"enhanced code at the end": {"553 sorry, that is no address (#5.1.1)", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 553, Enhanced: "5.1.1"}},
 		"an IP address is no code": {"550 5.7.1 no thanks, 5.1.1.7", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
-		"expiry":                   {"smtp; 554 4.4.7 Message expired: unable to deliver in 840 minutes.<452 4.2.2 Mailbox full for <ann@example.net>>", Diagnosis{Reason: mailboxFull, Code: 452, Enhanced: "4.2.2"}},
-		"expiry without a reply":   {"smtp; 550 4.4.7 Message expired: unable to deliver in 840 minutes.", Diagnosis{Reason: receiverUnavailable, Code: 550, Enhanced: "4.4.7"}},
-		"expiry, not understood":   {"smtp; 550 4.4.7 Message expired: unable to deliver in 840 minutes.<451 Kaboom>", Diagnosis{Reason: receiverUnavailable, Code: 451, Enhanced: "4.4.7"}},
-		"what SES wrote once":      {"smtp; 5.1.0 - Unknown address error 550-'5.2.2 <ann@example.net>... Mailbox Full' (delivery attempts: 0)", Diagnosis{Reason: mailboxFull, Code: 550, Enhanced: "5.2.2"}},
+		"expiry":                   {"smtp; 554 4.4.7 Message expired: unable to deliver in 840 minutes.<452 4.2.2 Mailbox full for <ann@example.net>>", Diagnosis{Reason: seserrors.MailboxFull, Code: 452, Enhanced: "4.2.2"}},
+		"expiry without a reply":   {"smtp; 550 4.4.7 Message expired: unable to deliver in 840 minutes.", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 550, Enhanced: "4.4.7"}},
+		"expiry, not understood":   {"smtp; 550 4.4.7 Message expired: unable to deliver in 840 minutes.<451 Kaboom>", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 451, Enhanced: "4.4.7"}},
+		"what SES wrote once":      {"smtp; 5.1.0 - Unknown address error 550-'5.2.2 <ann@example.net>... Mailbox Full' (delivery attempts: 0)", Diagnosis{Reason: seserrors.MailboxFull, Code: 550, Enhanced: "5.2.2"}},
 		"the same, not understood": {"smtp; 5.1.0 - Unknown address error 550-'5.7.1 Kaboom' (delivery attempts: 0)", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
-		"Postfix about the next":   {"550 5.1.1 host mx.example[192.0.2.1] said: 552 5.2.2 over quota (in reply to RCPT TO command)", Diagnosis{Reason: mailboxFull, Code: 552, Enhanced: "5.2.2"}},
-		"Exchange about the next":  {"550 5.7.520 Remote server returned -> 550 5.1.1 no such user", Diagnosis{Reason: recipientUnknown, Code: 550, Enhanced: "5.1.1"}},
+		"Postfix about the next":   {"550 5.1.1 host mx.example[192.0.2.1] said: 552 5.2.2 over quota (in reply to RCPT TO command)", Diagnosis{Reason: seserrors.MailboxFull, Code: 552, Enhanced: "5.2.2"}},
+		"Exchange about the next":  {"550 5.7.520 Remote server returned -> 550 5.1.1 no such user", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
 
 		// What shares words and must not be mixed up.
-		"a grey list that blocks":          {"450 4.7.1 blocked using grey.rbl.example", Diagnosis{Reason: receiverBusy, Code: 450, Enhanced: "4.7.1"}},
-		"a list of links":                  {"554 5.7.1 blocked using multi.uribl.com", Diagnosis{Reason: contentRefused, Code: 554, Enhanced: "5.7.1", BlockList: "URIBL", Delisting: "https://admin.uribl.com/"}},
-		"a list of domains":                {"554 5.7.1 blocked using dbl.spamhaus.org", Diagnosis{Reason: sendingDomainBlocked, Code: 554, Enhanced: "5.7.1", BlockList: "Spamhaus DBL", Delisting: "https://check.spamhaus.org/"}},
-		"a list nobody knows":              {"554 5.7.1 Client host [192.0.2.1] blocked using bl.example.net; ask them", Diagnosis{Reason: sendingIPBlocked, Code: 554, Enhanced: "5.7.1", BlockList: "bl.example.net"}},
-		"DMARC before rates":               {"421 4.7.32 rate limited because there is no DMARC alignment", Diagnosis{Reason: authenticationFailed, Code: 421, Enhanced: "4.7.32"}},
+		"a grey list that blocks":          {"450 4.7.1 blocked using grey.rbl.example", Diagnosis{Reason: seserrors.ReceiverBusy, Code: 450, Enhanced: "4.7.1"}},
+		"a list of links":                  {"554 5.7.1 blocked using multi.uribl.com", Diagnosis{Reason: seserrors.ContentRefused, Code: 554, Enhanced: "5.7.1", BlockList: "URIBL", Delisting: "https://admin.uribl.com/"}},
+		"a list of domains":                {"554 5.7.1 blocked using dbl.spamhaus.org", Diagnosis{Reason: seserrors.SendingDomainBlocked, Code: 554, Enhanced: "5.7.1", BlockList: "Spamhaus DBL", Delisting: "https://check.spamhaus.org/"}},
+		"a list nobody knows":              {"554 5.7.1 Client host [192.0.2.1] blocked using bl.example.net; ask them", Diagnosis{Reason: seserrors.SendingIPBlocked, Code: 554, Enhanced: "5.7.1", BlockList: "bl.example.net"}},
+		"DMARC before rates":               {"421 4.7.32 rate limited because there is no DMARC alignment", Diagnosis{Reason: seserrors.AuthenticationFailed, Code: 421, Enhanced: "4.7.32"}},
 		"blocked is not locked":            {"550 account blockedness", Diagnosis{Reason: undetermined, Code: 550}},
 		"the end of a word is no word":     {"550 5.7.1 superuser unknownst", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
 		"the start of a word, too":         {"550 5.7.1 xmailbox full", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
-		"relay= is not relay":              {"550 5.1.1 <ann@example.net>... User unknown, relay=[192.0.2.1]", Diagnosis{Reason: recipientUnknown, Code: 550, Enhanced: "5.1.1"}},
-		"a sender that does not exist":     {"553 5.1.8 Domain of sender address b@example.com does not exist", Diagnosis{Reason: authenticationFailed, Code: 553, Enhanced: "5.1.8"}},
-		"a delivery that is suspended":     {"451 4.3.0 delivery temporarily suspended", Diagnosis{Reason: receiverUnavailable, Code: 451, Enhanced: "4.3.0"}},
-		"access denied by Microsoft":       {"550 5.4.1 [ann@example.net]: Recipient address rejected: Access denied", Diagnosis{Reason: recipientUnknown, Code: 550, Enhanced: "5.4.1"}},
-		"host that takes nothing from you": {"550 This server does not accept mail from your IP", Diagnosis{Reason: sendingIPBlocked, Code: 550}},
+		"relay= is not relay":              {"550 5.1.1 <ann@example.net>... User unknown, relay=[192.0.2.1]", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
+		"a sender that does not exist":     {"553 5.1.8 Domain of sender address b@example.com does not exist", Diagnosis{Reason: seserrors.AuthenticationFailed, Code: 553, Enhanced: "5.1.8"}},
+		"a delivery that is suspended":     {"451 4.3.0 delivery temporarily suspended", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 451, Enhanced: "4.3.0"}},
+		"access denied by Microsoft":       {"550 5.4.1 [ann@example.net]: Recipient address rejected: Access denied", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.4.1"}},
+		"host that takes nothing from you": {"550 This server does not accept mail from your IP", Diagnosis{Reason: seserrors.SendingIPBlocked, Code: 550}},
 
 		// What a mail's own addresses and links say is nobody's verdict.
 		"an address that says much":      {"550 5.7.1 <user-unknown@mailbox-full.example>: Kaboom", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
 		"a bare address":                 {"550 5.7.1 no.such.user@does-not-exist.example Kaboom", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
 		"a link that says much":          {"550 5.7.1 Kaboom, see https://example.net/user-unknown/mailbox-full", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
 		"words far from each other":      {"550 5.7.1 mailbox " + strings.Repeat("y", 100) + " full", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
-		"text that is not UTF-8":         {"550 5.1.1 \xff\xfe user unknown", Diagnosis{Reason: recipientUnknown, Code: 550, Enhanced: "5.1.1"}},
-		"typographic apostrophes":        {"550 that user doesn’t exist", Diagnosis{Reason: recipientUnknown, Code: 550}},
-		"a list is named for blame only": {"550 5.1.1 user unknown, see https://www.spamhaus.org/", Diagnosis{Reason: sendingIPBlocked, Code: 550, Enhanced: "5.1.1", BlockList: "Spamhaus", Delisting: "https://check.spamhaus.org/"}},
+		"text that is not UTF-8":         {"550 5.1.1 \xff\xfe user unknown", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
+		"typographic apostrophes":        {"550 that user doesn’t exist", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550}},
+		"a list is named for blame only": {"550 5.1.1 user unknown, see https://www.spamhaus.org/", Diagnosis{Reason: seserrors.SendingIPBlocked, Code: 550, Enhanced: "5.1.1", BlockList: "Spamhaus", Delisting: "https://check.spamhaus.org/"}},
 	} {
 		if got := Diagnose(c.text); got != c.want {
 			t.Errorf("%s:\n%+v, want\n%+v", name, got, c.want)
@@ -240,6 +240,15 @@ func TestNothingButTheRecipientSuppresses(t *testing.T) {
 	} {
 		if d := Diagnose(text); meanings[d.Reason].do == Suppress {
 			t.Errorf("%s: %s", d.Reason, text)
+		}
+	}
+}
+
+// What a log or a person makes of a reason comes from package errors.
+func TestEveryReasonOfEventsIsKnownToPackageErrors(t *testing.T) {
+	for reason := range meanings {
+		if reason != undetermined && (reason.Class() == seserrors.Unknown || reason.Scope() == seserrors.ScopeUnknown || reason.Advice() == undetermined.Advice()) {
+			t.Errorf("%s: class %v, scope %v, advice %q", reason, reason.Class(), reason.Scope(), reason.Advice())
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
 // A Level says how near a rate is to what SES acts on.
@@ -137,7 +139,7 @@ func (p *Reputation) weigh(e *Event) (sent, bounced, complained int) {
 			sent-- // SES did not send it, but published Send
 		case e.Type == Bounce && e.BounceType == "Permanent":
 			switch e.diagnoseBounce(r).Reason {
-			case sendingIPBlocked, recipientUnsubscribed, validationSuppressed:
+			case seserrors.SendingIPBlocked, seserrors.RecipientUnsubscribed, seserrors.ValidationSuppressed:
 			default:
 				bounced++
 			}

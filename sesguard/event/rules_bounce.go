@@ -13,32 +13,32 @@ type bounceRule struct {
 // fits wins. The receiver's words count where SES's subtype says little. Words
 // that are not understood leave a permanent bounce undetermined.
 var bounceRules = []bounceRule{
-	{"Permanent", "General", recipientUnknown, true},
-	{"Permanent", "NoEmail", recipientUnknown, true},
+	{"Permanent", "General", seserrors.RecipientUnknown, true},
+	{"Permanent", "NoEmail", seserrors.RecipientUnknown, true},
 	{"Permanent", "Suppressed", seserrors.RecipientSuppressed, false},
 	{"Permanent", "OnAccountSuppressionList", seserrors.RecipientSuppressed, false},
 	{"Permanent", "OnTenantSuppressionList", seserrors.RecipientSuppressed, false},
-	{"Permanent", "UnsubscribedRecipient", recipientUnsubscribed, false},
-	{"Permanent", "EmailValidationSuppressed", validationSuppressed, false},
+	{"Permanent", "UnsubscribedRecipient", seserrors.RecipientUnsubscribed, false},
+	{"Permanent", "EmailValidationSuppressed", seserrors.ValidationSuppressed, false},
 	{"Permanent", "", undetermined, true},
-	{"Transient", "MailboxFull", mailboxFull, false},
+	{"Transient", "MailboxFull", seserrors.MailboxFull, false},
 	{"Transient", "MessageTooLarge", seserrors.MessageTooLong, false},
-	{"Transient", "ContentRejected", contentRefused, true},
-	{"Transient", "AttachmentRejected", contentRefused, false},
-	{"Transient", "CustomTimeoutExceeded", deliveryTimeExceeded, false},
+	{"Transient", "ContentRejected", seserrors.ContentRefused, true},
+	{"Transient", "AttachmentRejected", seserrors.ContentRefused, false},
+	{"Transient", "CustomTimeoutExceeded", seserrors.DeliveryTimeExceeded, false},
 	{"Transient", "", undetermined, true},
 	{"", "", undetermined, true},
 }
 
 // delayReasons follow the SES Developer Guide, "DeliveryDelay object".
 var delayReasons = map[string]seserrors.Reason{
-	"InternalFailure":                receiverUnavailable, // SES's own trouble, which passes likewise
-	"General":                        receiverUnavailable,
-	"MailboxFull":                    mailboxFull,
-	"SpamDetected":                   receiverBusy,
-	"RecipientServerError":           receiverUnavailable,
-	"IPFailure":                      sendingIPBlocked,
-	"TransientCommunicationFailure":  receiverUnavailable,
-	"BYOIPHostNameLookupUnavailable": sendingIPBlocked,
-	"SendingDeferral":                receiverBusy,
+	"InternalFailure":                seserrors.ReceiverUnavailable, // SES's own trouble, which passes likewise
+	"General":                        seserrors.ReceiverUnavailable,
+	"MailboxFull":                    seserrors.MailboxFull,
+	"SpamDetected":                   seserrors.ReceiverBusy,
+	"RecipientServerError":           seserrors.ReceiverUnavailable,
+	"IPFailure":                      seserrors.SendingIPBlocked,
+	"TransientCommunicationFailure":  seserrors.ReceiverUnavailable,
+	"BYOIPHostNameLookupUnavailable": seserrors.SendingIPBlocked,
+	"SendingDeferral":                seserrors.ReceiverBusy,
 }

@@ -115,7 +115,7 @@ func (l *SuppressionList) Observe(e *Event) {
 	}
 	for i, a := range e.Advice() {
 		unexplained := e.BounceType == "Undetermined" && a.Reason == undetermined && !e.Recipients[i].reported()
-		counts := a.Reason == mailboxFull || a.Reason == recipientPolicy || unexplained ||
+		counts := a.Reason == seserrors.MailboxFull || a.Reason == seserrors.RecipientPolicy || unexplained ||
 			a.Do == Later && meanings[a.Reason].do == Suppress
 		if a.Do == Suppress || counts && l.strike(fold(a.Recipient), e) {
 			l.add(a.Recipient, a.Reason)

@@ -10,11 +10,13 @@ import (
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/internal/pace"
 )
 
 // GetAccountAPI is the part of the SES v2 client that tells the account's
 // limits. *[sesv2.Client] satisfies it. The caller needs the IAM permission
-// ses:GetAccount. AWS lets GetAccount be called once a second.
+// ses:GetAccount. SES allows an account one control call a second: all of this
+// package over the same api keep to it together.
 type GetAccountAPI interface {
 	GetAccount(ctx context.Context, in *sesv2.GetAccountInput, optFns ...func(*sesv2.Options)) (*sesv2.GetAccountOutput, error)
 }
@@ -84,30 +86,48 @@ type accountReader struct {
 	creds credentials
 }
 
-// read returns the account, whose SendQuota is there, or an error without doubt:
-// a read sends no mail. It is Canceled only if ctx was canceled.
+// read returns the account, whose SendQuota is there, or an error.
 func (r *accountReader) read(ctx context.Context) (*sesv2.GetAccountOutput, *seserrors.Error) {
-	began := r.creds.begin()
-	call := &accountCall{creds: &r.creds}
-	out, err := r.api.GetAccount(context.WithValue(ctx, requestKey{}, call), &sesv2.GetAccountInput{}, call.watch)
+	var out *sesv2.GetAccountOutput
+	e := control(ctx, r.api, &r.creds, opGetAccount, func(ctx context.Context, watch func(*sesv2.Options)) (err error) {
+		out, err = r.api.GetAccount(ctx, &sesv2.GetAccountInput{}, watch)
+		return err
+	})
 	switch {
-	case err != nil && ctx.Err() == context.Canceled:
-		return nil, seserrors.FromContext(ctx, opGetAccount)
-	case err != nil && ctx.Err() != nil:
-		return nil, &seserrors.Error{Op: opGetAccount, Class: seserrors.Unavailable, Reason: seserrors.Network, Message: "no answer in time", Err: err}
-	case err != nil:
-		e := *seserrors.FromAPI(opGetAccount, err)
-		e.MaybeAccepted = false
-		if call.reached.Load() && !call.signed.Load() {
-			began.verdict(&e)
-		} else {
-			aboutTheAccount(&e)
-		}
-		return nil, &e
+	case e != nil && e.Class != seserrors.Canceled:
+		aboutTheAccount(e)
+		return nil, e
+	case e != nil:
+		return nil, e
 	case out == nil || out.SendQuota == nil:
 		return nil, &seserrors.Error{Op: opGetAccount, Class: seserrors.Unavailable, Reason: seserrors.ServiceFailure, Message: "an answer without SendQuota"}
 	}
 	return out, nil
+}
+
+// control makes a control call over api when its turn has come, one a second.
+// Its error is without doubt, because the call sends no mail, and Canceled only
+// if ctx was canceled.
+func control(ctx context.Context, api any, creds *credentials, op string, do func(context.Context, func(*sesv2.Options)) error) *seserrors.Error {
+	err := pace.Wait(ctx, api)
+	began, call := creds.begin(), &controlCall{creds: creds}
+	if err == nil {
+		err = do(context.WithValue(ctx, requestKey{}, call), call.watch)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == context.Canceled:
+		return seserrors.FromContext(ctx, op)
+	case ctx.Err() != nil:
+		return &seserrors.Error{Op: op, Class: seserrors.Unavailable, Reason: seserrors.Network, Message: "no answer in time", Err: err}
+	}
+	e := *seserrors.FromAPI(op, err)
+	e.MaybeAccepted = false
+	if call.reached.Load() && !call.signed.Load() {
+		began.verdict(&e)
+	}
+	return &e
 }
 
 // aboutTheAccount keeps of e's class what the failure of a read can mean for a
@@ -120,21 +140,20 @@ func aboutTheAccount(e *seserrors.Error) {
 	}
 }
 
-// An accountCall knows whether the SDK got credentials for a call of
-// GetAccount.
-type accountCall struct {
+// A controlCall knows whether the SDK got credentials for a control call.
+type controlCall struct {
 	creds           *credentials
 	reached, signed atomic.Bool
 }
 
-func (c *accountCall) watch(o *sesv2.Options) {
+func (c *controlCall) watch(o *sesv2.Options) {
 	o.APIOptions = append(slices.Clip(o.APIOptions), func(stack *middleware.Stack) error {
 		c.reached.Store(true)
 		return stack.Finalize.Insert(identified{}, "GetIdentity", middleware.After)
 	})
 }
 
-func (c *accountCall) gotCredentials() {
+func (c *controlCall) gotCredentials() {
 	c.signed.Store(true)
 	c.creds.got()
 }

@@ -59,14 +59,16 @@ func TestAFailedReadOfTheAccountIsAboutTheAccountOrTemporary(t *testing.T) {
 		{"no role", refusing(t, fromIMDS(instanceWithout(answer(404, "", "")))), seserrors.Denied, seserrors.CredentialsUnavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := NewAccountLimiter(tc.api)
-			_, quota := Quota(tc.api)(t.Context())
-			for name, err := range map[string]error{"limiter": l.WaitN(t.Context(), 1), "Quota": quota, "Ping": Ping(t.Context(), tc.api)} {
-				e := seserrors.Classify(err)
-				if e == nil || e.Class != tc.class || e.Reason != tc.reason || e.MaybeAccepted || e.Op != opGetAccount {
-					t.Errorf("%s: got %+v, want %v, %v", name, e, tc.class, tc.reason)
+			synctest.Test(t, func(t *testing.T) { // calls are a second apart
+				l := NewAccountLimiter(tc.api)
+				_, quota := Quota(tc.api)(t.Context())
+				for name, err := range map[string]error{"limiter": l.WaitN(t.Context(), 1), "Quota": quota, "Ping": Ping(t.Context(), tc.api)} {
+					e := seserrors.Classify(err)
+					if e == nil || e.Class != tc.class || e.Reason != tc.reason || e.MaybeAccepted || e.Op != opGetAccount {
+						t.Errorf("%s: got %+v, want %v, %v", name, e, tc.class, tc.reason)
+					}
 				}
-			}
+			})
 		})
 	}
 }

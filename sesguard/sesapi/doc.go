@@ -91,5 +91,11 @@
 // and [Ping] tells at the start of a program whether region, clock, credentials
 // and the account are in order. They need the permission ses:GetAccount.
 //
+// [NewSuppressionList] reads the account's suppression list into memory, for
+// sesguard.Suppressed to ask before it sends, and changes it.
+//
+// SES allows an account one control call a second. All of these, and package
+// doctor, keep to that together if they are given the same api.
+//
 // [seserrors.Error]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#Error
 package sesapi

@@ -123,3 +123,20 @@ func ExampleQuota() {
 	fmt.Printf("%.0f a second, %.0f of %.0f left today\n", q.PerSecond, q.Max24Hours-q.Sent24Hours, q.Max24Hours)
 	// Output: 14 a second, 50000 of 50000 left today
 }
+
+func ExampleNewSuppressionList() {
+	ses := sestest.NewServer()
+	defer ses.Close()
+	ses.Account.Suppress("bob@example.org", "BOUNCE")
+
+	client := clientOf(ses)
+	sender := sesguard.Suppressed(
+		sesguard.New(sesapi.New(client, sesapi.Config{}), sesguard.Options{}),
+		sesapi.NewSuppressionList(client),
+	)
+	_, err := sender.Send(context.Background(), &sesguard.Message{
+		From: "shop@example.com", To: []string{"bob@example.org"}, Subject: "Your order", Text: "It is on its way.",
+	})
+	fmt.Println(seserrors.Classify(err).Reason, ses.AcceptedCount())
+	// Output: recipient-suppressed 0
+}

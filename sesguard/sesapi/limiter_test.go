@@ -351,22 +351,28 @@ func TestASlowReadHoldsNobodyUpWhileLimitsAreKnown(t *testing.T) {
 }
 
 func TestWhatIsSpentDuringAReadCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1e6, Max24HourSend: 100}}, 0}
-		l := NewAccountLimiter(a)
-		wait(t, l, 10)
-		l.Observe(t.Context(), 10, nil)
-		a.d, a.quota.SentLast24Hours = time.Second, 10
-		time.Sleep(accountRefresh)
-		wait(t, l, 80) // begins the read and is under way when it ends
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if err := l.WaitN(t.Context(), 11); !errors.Is(err, seserrors.QuotaExceeded) {
-			t.Errorf("got %v: the send under way was forgotten", err)
-		}
-		l.Observe(t.Context(), 80, nil)
-		wait(t, l, 10)
-	})
+	for name, end := range map[string]time.Duration{"accepted before the read ends": time.Second / 2, "accepted behind it": 2 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1e6, Max24HourSend: 100}}, 0}
+				l := NewAccountLimiter(a)
+				wait(t, l, 10)
+				l.Observe(t.Context(), 10, nil)
+				a.d, a.quota.SentLast24Hours = time.Second, 10
+				time.Sleep(accountRefresh)
+				wait(t, l, 80) // begins the read
+				time.AfterFunc(end, func() { l.Observe(t.Context(), 80, nil) })
+				for range 2 { // after the read, and after the send
+					time.Sleep(3 * time.Second / 2)
+					synctest.Wait()
+					if err := l.WaitN(t.Context(), 11); !errors.Is(err, seserrors.QuotaExceeded) {
+						t.Errorf("got %v: the send was forgotten", err)
+					}
+				}
+				wait(t, l, 10)
+			})
+		})
+	}
 }
 
 // A waiter's place in the queue obeys the rate of now, not of when it came.
@@ -533,6 +539,7 @@ func TestAQuotaExceededOfAnUnlimitedAccountHoldsOnlyItsOwnMail(t *testing.T) {
 		wait(t, l, 1)
 		l.Observe(t.Context(), 1, seserrors.Classify(seserrors.DailyQuotaExceeded))
 		wait(t, l, 1)
+		time.Sleep(time.Second) // between two calls
 		synctest.Wait()
 		if a.reads != 2 {
 			t.Errorf("%d reads, want a new one: SES may know of a bound", a.reads)
@@ -541,6 +548,7 @@ func TestAQuotaExceededOfAnUnlimitedAccountHoldsOnlyItsOwnMail(t *testing.T) {
 		a.quota.Max24HourSend, a.quota.SentLast24Hours = 50, 50
 		l.Observe(t.Context(), 1, seserrors.Classify(seserrors.DailyQuotaExceeded))
 		l.WaitN(t.Context(), 1) // begins the read, and may see its result
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if err := l.WaitN(t.Context(), 1); !errors.Is(err, seserrors.QuotaExceeded) || !strings.Contains(err.Error(), "0 of the account's 50") {
 			t.Errorf("got %v, want the bound that was read", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -331,6 +332,25 @@ func TestASourceThatStandsStillDoesNotHoldASendBeyondItsContext(t *testing.T) {
 					t.Errorf("pass %d: got %v, want canceled by its cause and without doubt", pass, err)
 				}
 			})
+		}
+	}
+}
+
+// A source that knows the context ends with it, and may know of the end before
+// what was derived from that context.
+func TestASourceThatFailsWithTheContextIsCanceled(t *testing.T) {
+	for _, doubt := range []bool{false, true} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		left := errors.New("the user left")
+		cancel(left)
+		w := new(door).witness()
+		if doubt { // because of an earlier call
+			w.begin("us-east-1", false).doubt = true
+		}
+		unreadable := &seserrors.Error{Op: "sesguard read attachment", Class: seserrors.Invalid, Reason: seserrors.ContentUnreadable, Err: ctx.Err()}
+		e := seserrors.Classify(w.verdict(ctx, fmt.Errorf("operation error: %w", unreadable)))
+		if e.Class != seserrors.Canceled || e.Reason != seserrors.ContextCanceled || !errors.Is(e, left) || e.MaybeAccepted != doubt {
+			t.Errorf("got %v, want canceled by its cause and doubt %v", e, doubt)
 		}
 	}
 }

@@ -139,6 +139,10 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 // witnessed adds what was seen to own, which err holds: the error of a guarded
 // client inside, of the mail's own source, or of a middleware that knows.
 func witnessed(ctx context.Context, own *seserrors.Error, err error, doubt bool) error {
+	if own.Reason == seserrors.ContentUnreadable && ctx.Err() != nil { // the source knew before the attempt's own context
+		own = seserrors.FromContext(ctx, own.Op)
+		err = own
+	}
 	late := own.Reason == seserrors.DeadlineExceeded && ctx.Err() == nil // of the attempt's own limit
 	if !late && (!doubt || seserrors.MaybeAccepted(err)) {
 		return err

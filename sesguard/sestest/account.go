@@ -66,11 +66,6 @@ func (w *window) overflows(n int, limit float64) bool {
 	return limit > 0 && float64(w.sum+n) > limit
 }
 
-// A storedTemplate is an email template of the account.
-type storedTemplate struct {
-	subject, text, html string
-}
-
 // accountID is the number of the account, and of every ARN.
 const accountID = "123456789012"
 
@@ -141,7 +136,7 @@ func (a *Account) SetSendingPaused(on bool) { a.set(func() { a.paused = on }) }
 // Deny takes permissions of control calls away, such as "ses:GetAccount", in
 // place of those taken before. Without an argument it gives all back. A mail is
 // denied by Refuse.
-func (a *Account) Deny(actions ...string) { a.set(func() { a.denied = actions }) }
+func (a *Account) Deny(actions ...string) { a.set(func() { a.denied = slices.Clone(actions) }) }
 
 // SetControlRate sets how many control calls SES takes in any second, all of
 // them counted together: those that read the account, identities and
@@ -172,14 +167,6 @@ func (a *Account) PauseConfigurationSet(name string, on bool) {
 
 // RemoveConfigurationSet removes a configuration set.
 func (a *Account) RemoveConfigurationSet(name string) { a.set(func() { delete(a.sets, name) }) }
-
-// AddTemplate stores an email template, in place of one of the same name.
-// {{x}} in it stands for the value that TemplateData has for x; without one the
-// mail is accepted and never sent: see Server.Unrendered. SES's conditions and
-// loops are not known.
-func (a *Account) AddTemplate(name, subject, text, html string) {
-	a.set(func() { a.templates[name] = storedTemplate{subject, text, html} })
-}
 
 func (a *Account) set(change func()) {
 	a.mu.Lock()

@@ -1,6 +1,7 @@
 package sestest
 
 import (
+	"regexp"
 	"strings"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -29,90 +30,45 @@ func parseMailbox(s string) (mailbox, *refusal) {
 	return list[0], nil
 }
 
-// parseMailboxes reads a list of addresses as in a From or To field. It knows
-// quoted strings, comments, angle brackets and groups (RFC 5322 section 3.4).
-func parseMailboxes(s string) ([]mailbox, *refusal) {
-	items, ok := splitList(s)
-	if !ok {
-		return nil, refused(seserrors.IllegalAddress, "Illegal address")
-	}
-	var list []mailbox
-	for _, it := range items {
-		if it.text == "" {
-			continue
+// token is a quoted string, a comment, an address in brackets, a separator or
+// what stands between them (RFC 5322 section 3.4). A bracket or a quote alone
+// has no end. net/mail is no help here: it has other complaints than SES.
+var token = regexp.MustCompile(`(?s)^(?:"(?:\\.|[^"\\])*"|\((?:\\.|[^()\\]|\([^()]*\))*\)|<(?:"(?:\\.|[^"\\])*"|[^<">])*>|[,;:"(<>]|[^,;:"(<>]+)`)
+
+// parseMailboxes reads a list of addresses as in a From or To field, with
+// groups.
+func parseMailboxes(s string) (list []mailbox, r *refusal) {
+	var angle string   // with its brackets
+	var plain []string // outside of brackets and comments
+	start, rest := 0, s+","
+	for at := 0; rest != ""; {
+		tok := token.FindString(rest)
+		rest = rest[len(tok):]
+		switch c := tok[0]; {
+		case c == ',' || c == ';':
+			m := mailbox{text: strings.TrimSpace(s[start:at]), addr: strings.TrimSpace(strings.Join(plain, ""))}
+			if angle != "" {
+				m.addr = angle[1 : len(angle)-1]
+			}
+			if m.text != "" {
+				if r := checkAddress(m.addr); r != nil {
+					return nil, r
+				}
+				list = append(list, m)
+			}
+			angle, plain, start = "", nil, at+1
+		case c == ':': // what stood before is a group's name
+			angle, plain, start = "", nil, at+1
+		case len(tok) == 1 && strings.Contains(`"(<>`, tok), c == '<' && angle != "":
+			return nil, refused(seserrors.IllegalAddress, "Illegal address")
+		case c == '<':
+			angle = tok
+		case c != '(':
+			plain = append(plain, tok)
 		}
-		if r := checkAddress(it.addr); r != nil {
-			return nil, r
-		}
-		list = append(list, it)
+		at += len(tok)
 	}
 	return list, nil
-}
-
-// A listItem is an address as it is collected.
-type listItem struct {
-	text, plain, angle strings.Builder // as written; outside and inside of the brackets
-	bracketed          bool
-}
-
-// mailbox ends the item. Without brackets the whole of it is the address.
-func (it *listItem) mailbox() mailbox {
-	m := mailbox{text: strings.TrimSpace(it.text.String()), addr: strings.TrimSpace(it.plain.String())}
-	if it.bracketed {
-		m.addr = it.angle.String()
-	}
-	return m
-}
-
-// splitList splits an address list.
-func splitList(s string) (items []mailbox, ok bool) {
-	it := new(listItem)
-	var quoted, escaped, inside bool
-	comment := 0
-	for _, c := range []byte(s) {
-		part := &it.plain // what the octet belongs to, beside the text
-		bare := !escaped && !quoted
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\' && (quoted || comment > 0):
-			escaped = true
-		case c == '"' && comment == 0:
-			quoted = !quoted
-		case c == '(' && bare:
-			comment++
-		case c == ')' && bare && comment > 0:
-			comment--
-			part = nil
-		case quoted || comment > 0:
-		case c == '<':
-			if it.bracketed {
-				return nil, false
-			}
-			inside, it.bracketed, part = true, true, nil
-		case c == '>':
-			if !inside {
-				return nil, false
-			}
-			inside, part = false, nil
-		case inside:
-		case c == ',' || c == ';':
-			items = append(items, it.mailbox())
-			it = new(listItem)
-			continue
-		case c == ':':
-			it = new(listItem)
-			continue
-		}
-		it.text.WriteByte(c)
-		if inside && part != nil {
-			part = &it.angle
-		}
-		if part != nil && comment == 0 {
-			part.WriteByte(c)
-		}
-	}
-	return append(items, it.mailbox()), !quoted && !escaped && comment == 0 && !inside
 }
 
 // checkAddress makes the complaints of SES's parser about an addr-spec.

@@ -36,16 +36,17 @@ type content struct {
 }
 
 type simple struct {
-	Subject struct{ Data, Charset string }
-	Body    struct {
-		Text, Html *struct{ Data, Charset string }
-	}
+	Subject     text
+	Body        struct{ Text, Html *text }
 	Headers     []nameValue
 	Attachments []attachment
 }
 
+type text struct{ Data, Charset string }
+
 type templated struct {
 	TemplateName, TemplateArn, TemplateData string
+	replacement                             string // an entry's own TemplateData
 	TemplateContent                         *struct{ Subject, Text, Html string }
 	Headers                                 []nameValue
 	Attachments                             []attachment

@@ -84,7 +84,7 @@ func (c *apiCall) sendEntry(req *bulkRequest, i int, b []byte) bulkResult {
 func (q *bulkRequest) single(i int) sendRequest {
 	e := q.BulkEmailEntries[i]
 	t := *q.DefaultContent.Template
-	t.TemplateData = mergeData(t.TemplateData, e.ReplacementEmailContent.ReplacementTemplate.ReplacementTemplateData)
+	t.replacement = e.ReplacementEmailContent.ReplacementTemplate.ReplacementTemplateData
 	t.Headers = replaceNamed(t.Headers, e.ReplacementHeaders)
 	return sendRequest{
 		commonRequest: q.commonRequest,

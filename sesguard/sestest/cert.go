@@ -1,6 +1,7 @@
 package sestest
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -24,6 +25,7 @@ var certificates struct {
 // process: a key for each of many servers would cost more than what they
 // serve.
 func certificate(region string) tls.Certificate {
+	region = cmp.Or(region, DefaultRegion)
 	c := &certificates
 	c.mu.Lock()
 	defer c.mu.Unlock()

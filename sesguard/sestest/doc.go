@@ -65,8 +65,8 @@
 //	s.Account.SetIdentity("example.com", sestest.Identity{ConfigurationSet: "all"})
 //	s.Events.Subscribe(sestest.Subscription{Handler: handler}) // or URL, Queue, Func
 //
-// Mails to the mailbox simulator and to suppressed addresses publish theirs by
-// themselves; [Events.Bounce], [Events.Complain] and their like do so by
+// Mails to the mailbox simulator and to suppressed addresses, and mails with the
+// EICAR test file, publish theirs by themselves; [Events.Bounce], [Events.Complain] and their like do so by
 // script, and [Events.Schedule] makes them late, lost or double.
 //
 // # Let things go wrong

@@ -1,8 +1,10 @@
 package sestest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -19,8 +21,9 @@ import (
 // hears of a topic.
 //
 // An accepted mail publishes Send by itself, and more if its template lacks a
-// value, or if a recipient is at the mailbox simulator or on the suppression
-// list. What else becomes of a mail is said by the methods that take it. They
+// value, if it has the EICAR test file in it ("Sending test emails in Amazon SES
+// with the simulator", Amazon SES Developer Guide), or if a recipient is at the
+// mailbox simulator or on the suppression list. What else becomes of a mail is said by the methods that take it. They
 // return at once and report whether SES publishes such an event of that mail;
 // one goroutine publishes and delivers, one after the other, in the order of
 // time. Recipients that a method is not given are all of the mail's.
@@ -111,11 +114,15 @@ func (e *Events) stop() {
 
 // Wait returns when all that is due has been published and delivered, or the
 // server is closed. It does not wait for what Schedule put off, nor for
-// another attempt to post.
+// another attempt to post. It panics if the server was not started, because
+// then nothing is ever published.
 func (e *Events) Wait() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for (e.busy || e.due()) && !e.closed {
+		if e.srv.listeners == nil {
+			panic("sestest: Events.Wait on a server that was not started")
+		}
 		e.cond.Wait()
 	}
 }
@@ -286,7 +293,8 @@ func (e *Events) Delay(m Mail, kind, diagnostic string, to ...string) bool {
 	})
 }
 
-// Reject says that SES found a virus in the mail and did not send it.
+// Reject says that SES found a virus in the mail and did not send it. A mail with
+// the EICAR test file has published it already.
 func (e *Events) Reject(m Mail) bool { return e.Publish("Reject", m, object{"reason": "Bad content"}) }
 
 // RenderingFailure says that the template could not be filled in, and why. A
@@ -324,12 +332,24 @@ const (
 	onGlobalList  = "smtp; 550 5.1.1 As requested: user unknown (suppressed address)"
 )
 
+// The EICAR test file, which every scanner takes for a virus, and the first line
+// of it in base64: the file begins with these octets. They stand here in two
+// pieces for the sake of scanners that read this.
+var (
+	eicar         = []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-` + `STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`)
+	eicarInBase64 = []byte(base64.StdEncoding.EncodeToString(eicar[:57]))
+)
+
 // accepted publishes what becomes of a mail by itself. Recipients of one fate
 // share an event.
 func (e *Events) accepted(m Mail) {
 	e.Send(m)
 	if m.Problem != "" {
 		e.RenderingFailure(m, m.template, m.Problem)
+		return
+	}
+	if bytes.Contains(m.Data, eicar) || bytes.Contains(m.Data, eicarInBase64) {
+		e.Reject(m)
 		return
 	}
 	fates := map[string][]string{}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
@@ -97,6 +98,26 @@ func TestTheSimulatorActsByItself(t *testing.T) {
 					t.Errorf("the simulator put %v on the list", list)
 				}
 			})
+		})
+	}
+}
+
+func TestTheEICARFileIsRejectedInAnEvent(t *testing.T) {
+	virus := []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-` + `STANDARD-ANTIVIRUS-TEST-FILE!$H+H*` + "\r\n")
+	for _, encoding := range []types.AttachmentContentTransferEncoding{"SEVEN_BIT", "BASE64", "QUOTED_PRINTABLE"} {
+		t.Run(string(encoding), func(t *testing.T) {
+			s := newServer(t)
+			eventful(s)
+			in := simpleInput()
+			in.Destination = &types.Destination{ToAddresses: []string{"success@simulator.amazonses.com"}}
+			in.Content.Simple.Attachments = []types.Attachment{{FileName: aws.String("eicar.com"), RawContent: virus, ContentTransferEncoding: encoding}}
+			send(t, s, in)
+			wantPublished(t, s, "Send", "Reject Bad content")
+			in.Content.Simple.Attachments[0].RawContent = virus[1:]
+			if _, err := apiClient(s).SendEmail(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			wantPublished(t, s, "Send", "Reject Bad content", "Send", "Delivery success@simulator.amazonses.com")
 		})
 	}
 }

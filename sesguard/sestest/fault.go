@@ -134,15 +134,24 @@ func Reply(at Stage, code int, text string) Fault {
 
 // APIReply answers an API request with this HTTP status and SES's JSON error
 // of this code and message; with code "" the answer has no error code header
-// and an empty body. Nothing is accepted, even if status is 200.
+// and an empty body. Nothing is accepted, even if status is 200. APIReply
+// panics if no answer can have the status: one below 200 or above 999.
 func APIReply(status int, code, message string) Fault {
-	return Fault{kind: apiReply, stage: EndOfData, code: status, errCode: code, text: message}
+	return Fault{kind: apiReply, stage: EndOfData, code: finalStatus(status), errCode: code, text: message}
+}
+
+func finalStatus(status int) int {
+	if status < 200 || status > 999 {
+		panic(fmt.Sprintf("sestest: no answer has the status %d", status))
+	}
+	return status
 }
 
 // APIBody answers an API request with this HTTP status and exactly this body,
-// such as the HTML of a gateway or half a JSON object, and accepts nothing.
+// such as the HTML of a gateway or half a JSON object, and accepts nothing. Its
+// statuses are those of APIReply.
 func APIBody(status int, body string) Fault {
-	return Fault{kind: apiReply, stage: EndOfData, code: status, text: body, body: true}
+	return Fault{kind: apiReply, stage: EndOfData, code: finalStatus(status), text: body, body: true}
 }
 
 // BulkStatus gives the next entry of a SendBulkEmail this status and error
@@ -167,8 +176,16 @@ func HalfClose(at Stage) Fault { return Fault{kind: halfClose, stage: at} }
 // CutBody closes the connection when so many octets of the message have
 // arrived: over SMTP octets after the 354, as they are on the wire, over the
 // API octets of the request's body. If the body ends before, the connection is
-// closed there. Either way nothing is accepted.
-func CutBody(after int) Fault { return Fault{kind: cutBody, stage: body, after: after} }
+// closed there. Either way nothing is accepted. CutBody panics if after is
+// negative.
+func CutBody(after int) Fault { return Fault{kind: cutBody, stage: body, after: octets(after)} }
+
+func octets(n int) int {
+	if n < 0 {
+		panic(fmt.Sprintf("sestest: a fault after %d octets", n))
+	}
+	return n
+}
 
 // Stall falls silent when the stage is reached, until the client leaves or
 // the server is closed, and swallows what else the client sends. Nothing is
@@ -184,8 +201,11 @@ func Drip(at Stage) Fault { return Fault{kind: drip, stage: at} }
 
 // CutReply sends so many octets of the usual SMTP reply, line ends counted,
 // and then closes the connection. The command has taken effect before: at
-// EndOfData the message is accepted. The API passes it by.
-func CutReply(at Stage, after int) Fault { return Fault{kind: cutReply, stage: at, after: after} }
+// EndOfData the message is accepted. The API passes it by. CutReply panics if
+// after is negative.
+func CutReply(at Stage, after int) Fault {
+	return Fault{kind: cutReply, stage: at, after: octets(after)}
+}
 
 // Raw sends these octets in place of the usual SMTP reply, through TLS if the
 // connection has it: garbage, an unterminated line, two replies at once. The
@@ -210,7 +230,7 @@ func AcceptThenFail() Fault { return Fault{kind: acceptThenFail, stage: EndOfDat
 // HTTP status and exactly this body, in place of the one that has the
 // MessageId. SMTP passes it by; Raw and CutReply at EndOfData do that there.
 func AcceptThenReply(status int, body string) Fault {
-	return Fault{kind: acceptThenReply, stage: EndOfData, code: status, text: body, body: true}
+	return Fault{kind: acceptThenReply, stage: EndOfData, code: finalStatus(status), text: body, body: true}
 }
 
 // WithHeader returns the fault with a header field for its API answer, in

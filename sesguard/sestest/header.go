@@ -39,6 +39,13 @@ func (h header) count(name string) (n int) {
 // returns the offset of its body. problem is the complaint that SES would
 // make.
 func parseHeader(data []byte) (h header, bodyAt int, problem string) {
+	var lines []string // of the last field's value
+	unfold := func() {
+		if len(h) > 0 {
+			h[len(h)-1].value = strings.Join(lines, " ")
+		}
+	}
+	defer unfold()
 	for bodyAt < len(data) {
 		line, next := cutLine(data, bodyAt)
 		bodyAt = next
@@ -49,13 +56,14 @@ func parseHeader(data []byte) (h header, bodyAt int, problem string) {
 			if len(h) == 0 {
 				return h, bodyAt, "Empty header names are illegal."
 			}
-			h[len(h)-1].value += " " + strings.TrimSpace(string(line))
+			lines = append(lines, strings.TrimSpace(string(line)))
 		default:
 			f, problem := parseField(string(line))
 			if problem != "" {
 				return h, bodyAt, problem
 			}
-			h = append(h, f)
+			unfold()
+			h, lines = append(h, f), append(lines[:0], f.value)
 		}
 	}
 	return h, bodyAt, ""
@@ -97,8 +105,12 @@ var single = strings.Fields(`Accept-Language acceptLanguage Archived-At Auto-Sub
 
 // check makes SES's complaints about a header as a whole.
 func (h header) check() *refusal {
+	counts := map[string]int{}
+	for _, f := range h {
+		counts[strings.ToLower(f.name)]++
+	}
 	for _, name := range single {
-		if h.count(name) > 1 {
+		if counts[strings.ToLower(name)] > 1 {
 			return refused(seserrors.DuplicateHeader, name)
 		}
 	}

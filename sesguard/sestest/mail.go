@@ -120,8 +120,8 @@ func (m Mail) File(name string) (f File, ok bool) {
 // Accepted returns what SES accepted so far and will deliver, in order of
 // acceptance. Half a message is never in it, and what is in it stays although
 // its sender never heard of it: that makes it the judge of what a client
-// reports. An address on the suppression list stays in To; an event tells that
-// nothing was sent to it. The result is a copy.
+// reports. An address on the suppression list stays in To, and a mail with a
+// virus stays too; an event tells that nothing was sent. The result is a copy.
 func (s *Server) Accepted() []Mail { return s.copyOf(&s.accepted) }
 
 // Unrendered returns the mails that SES accepted, with an id, and never sends,

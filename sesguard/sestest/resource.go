@@ -47,6 +47,7 @@ func (id Identity) mailFromStatus() string {
 // SetIdentity sets an address or a domain of the account, in place of what it
 // was. Verify(name) is SetIdentity(name, Identity{}).
 func (a *Account) SetIdentity(name string, id Identity) {
+	id.DKIMTokens = slices.Clone(id.DKIMTokens)
 	a.set(func() { a.identities[canonical(name)] = id })
 }
 
@@ -73,6 +74,11 @@ type EventDestination struct {
 // SetConfigurationSet adds a configuration set, in place of one of the same
 // name.
 func (a *Account) SetConfigurationSet(name string, set ConfigurationSet) {
+	set.SuppressedReasons = slices.Clone(set.SuppressedReasons)
+	set.Destinations = slices.Clone(set.Destinations)
+	for i := range set.Destinations {
+		set.Destinations[i].Types = slices.Clone(set.Destinations[i].Types)
+	}
 	a.set(func() { a.sets[name] = set })
 }
 
@@ -148,7 +154,7 @@ func (a *Account) SuppressionList() []Suppressed {
 // list and keep mail from them: "BOUNCE", "COMPLAINT", both, as at the start, or
 // none. A configuration set may say otherwise.
 func (a *Account) SetSuppressedReasons(reasons ...string) {
-	a.set(func() { a.suppress = reasons })
+	a.set(func() { a.suppress = slices.Clone(reasons) })
 }
 
 // suppresses reports whether the list counts, for this reason and this mail.

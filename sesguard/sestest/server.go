@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -128,8 +129,10 @@ func NewUnstartedServer() *Server {
 // Start listens on the addresses that are set, so that other processes can
 // use the server too: they need CertPEM beside the addresses. An error says
 // which address could not be listened on; nothing is started then. Start
-// panics inside a testing/synctest bubble, and if the server was started.
+// panics inside a testing/synctest bubble, and if the server was started or
+// closed before.
 func (s *Server) Start() error {
+	s.mustBeNew()
 	if inBubble() {
 		panic("sestest: a server on sockets stops the clock of a testing/synctest bubble: use NewMemoryServer or StartMemory there")
 	}
@@ -159,13 +162,23 @@ func (s *Server) Start() error {
 }
 
 // StartMemory starts the server without sockets, as NewMemoryServer does. It
-// sets all addresses.
+// sets all addresses. It panics if the server was started or closed before.
 func (s *Server) StartMemory() {
+	s.mustBeNew()
 	api := memAPIHost + ":443"
 	s.SMTPAddr, s.SMTPSAddr, s.PlainAddr, s.URL = memSMTPHost+":587", memSMTPHost+":465", memPlain, "https://"+api
 	smtp, smtps, plain, https := newMemListener(587), newMemListener(465), newMemListener(1025), newMemListener(443)
 	s.memory = map[string]*memListener{s.SMTPAddr: smtp, s.SMTPSAddr: smtps, s.PlainAddr: plain, api: https}
 	s.serve(api, smtp, smtps, plain, https)
+}
+
+func (s *Server) mustBeNew() {
+	if s.listeners != nil {
+		panic("sestest: the server was started before")
+	}
+	if read(s, &s.closed) {
+		panic("sestest: the server is closed")
+	}
 }
 
 // inBubble reports whether the caller runs in a testing/synctest bubble. The
@@ -198,9 +211,6 @@ func (s *Server) sesNames(api string) map[string]string {
 
 // serve starts all that listens. apiAddr is the API's address.
 func (s *Server) serve(apiAddr string, smtp, smtps, plain, api net.Listener) {
-	if s.listeners != nil {
-		panic("sestest: the server was started before")
-	}
 	s.Region = cmp.Or(s.Region, DefaultRegion)
 	s.Account.region = s.Region
 	s.dialNames = s.sesNames(apiAddr)
@@ -287,6 +297,9 @@ func (s *Server) HTTPClient() *http.Client {
 // every other address as net.Dialer does; one in memory knows no other and
 // returns a *net.OpError of a dial whose cause is a *net.DNSError.
 func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if s.listeners == nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("the sestest.Server was not started")}
+	}
 	if to, ok := s.dialNames[addr]; ok {
 		addr = to
 	}
@@ -398,12 +411,12 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-// sleep waits for d, or until the server is closed.
-func (s *Server) sleep(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// sleep waits for d, and reports false if the server was closed before.
+func (s *Server) sleep(d time.Duration) bool {
 	select {
-	case <-t.C:
+	case <-time.After(d):
+		return true
 	case <-s.done:
+		return false
 	}
 }

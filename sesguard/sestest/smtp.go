@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -514,36 +515,18 @@ func (x *session) announced(keyword string) bool {
 	return false
 }
 
-// parsePath reads "FROM:<path> params" or "TO:<path> params".
-func parsePath(arg, prefix string) (path, params string, ok bool) {
-	if len(arg) < len(prefix) || !strings.EqualFold(arg[:len(prefix)], prefix) {
-		return "", "", false
-	}
-	arg = strings.TrimLeft(arg[len(prefix):], " ")
-	if !strings.HasPrefix(arg, "<") {
-		return "", "", false
-	}
-	end := pathEnd(arg)
-	if end < 0 || end+1 < len(arg) && arg[end+1] != ' ' {
-		return "", "", false
-	}
-	return arg[1:end], strings.TrimSpace(arg[end+1:]), true
-}
+// pathArg is "FROM:<path> params" or "TO:<path> params". A quoted local part may
+// have a bracket in it.
+var pathArg = regexp.MustCompile(`^((?i)FROM:|TO:) *<((?:"(?:\\.|[^"\\])*"|[^">])*)>(?: +(.*))?$`)
 
-// pathEnd finds the closing bracket outside of a quoted local part.
-func pathEnd(s string) int {
-	quoted := false
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && quoted:
-			i++
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == '>' && !quoted:
-			return i
-		}
+// parsePath reads the argument of MAIL, whose prefix is "FROM:", or of RCPT,
+// whose is "TO:".
+func parsePath(arg, prefix string) (path, params string, ok bool) {
+	m := pathArg.FindStringSubmatch(arg)
+	if m == nil || !strings.EqualFold(m[1], prefix) {
+		return "", "", false
 	}
-	return -1
+	return m[2], m[3], true
 }
 
 func (x *session) rcpt(arg string) error {

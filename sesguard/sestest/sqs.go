@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,7 +18,6 @@ import (
 type queue struct {
 	mu       sync.Mutex
 	messages []*queued
-	changed  chan struct{} // closed when there is more to receive
 }
 
 type queued struct {
@@ -30,48 +30,33 @@ type queued struct {
 func (e *Events) queue(name string, make bool) *queue {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	q := e.queues[name]
-	if q == nil && make {
-		q = newQueue()
-		e.queues[name] = q
+	if e.queues[name] == nil && make {
+		e.queues[name] = new(queue)
 	}
-	return q
+	return e.queues[name]
 }
-
-func newQueue() *queue { return &queue{changed: make(chan struct{})} }
 
 func (q *queue) put(body []byte) (id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	m := &queued{id: newUUID(), body: string(body), sent: time.Now(), visible: time.Now()}
+	m := &queued{id: newUUID(), body: string(body), sent: time.Now()}
 	q.messages = append(q.messages, m)
-	close(q.changed)
-	q.changed = make(chan struct{})
 	return m.id
 }
 
-// receive returns what can be seen, or else a channel that is closed when there
-// is more, and when the next hidden message can be seen again.
-func (q *queue) receive(limit int, timeout time.Duration) (got []*queued, changed <-chan struct{}, next time.Time) {
+// receive returns what can be seen, and hides it for a time.
+func (q *queue) receive(limit int, timeout time.Duration) (got []queued) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
 	for _, m := range q.messages {
-		if m.visible.After(now) {
-			if next.IsZero() || m.visible.Before(next) {
-				next = m.visible
-			}
-			continue
+		if len(got) < limit && !m.visible.After(now) {
+			m.received++
+			m.receipt, m.visible = newUUID(), now.Add(timeout)
+			got = append(got, *m)
 		}
-		if len(got) == limit {
-			break
-		}
-		m.received++
-		m.receipt, m.visible = newUUID(), now.Add(timeout)
-		c := *m
-		got = append(got, &c)
 	}
-	return got, q.changed, next
+	return got
 }
 
 // change deletes the message of the receipt, or hides it for so long. A receipt
@@ -79,18 +64,13 @@ func (q *queue) receive(limit int, timeout time.Duration) (got []*queued, change
 func (q *queue) change(receipt string, hide time.Duration, remove bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, m := range q.messages {
-		if m.receipt == "" || m.receipt != receipt {
-			continue
-		}
-		if remove {
-			q.messages = append(q.messages[:i], q.messages[i+1:]...)
-		} else {
-			m.visible = time.Now().Add(hide)
-			close(q.changed)
-			q.changed = make(chan struct{})
-		}
-		return
+	i := slices.IndexFunc(q.messages, func(m *queued) bool { return m.receipt != "" && m.receipt == receipt })
+	switch {
+	case i < 0:
+	case remove:
+		q.messages = slices.Delete(q.messages, i, i+1)
+	default:
+		q.messages[i].visible = time.Now().Add(hide)
 	}
 }
 
@@ -153,36 +133,26 @@ func (s *Server) serveSQS(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive waits for messages as long as the request says.
+// receive waits for messages as long as the request says. It looks every few
+// milliseconds: what came, what can be seen again and what was hidden for
+// longer need no signals then.
 func (s *Server) receive(r *http.Request, q *queue, in *queueRequest) []object {
-	const hidden = 30 * time.Second // the default of a queue
+	const (
+		hidden = 30 * time.Second // the default of a queue
+		pause  = 10 * time.Millisecond
+	)
+	list := []object{}
 	end := time.Now().Add(time.Duration(in.WaitTimeSeconds) * time.Second)
 	for {
-		got, changed, next := q.receive(min(max(in.MaxNumberOfMessages, 1), 10), in.hide(hidden))
-		wait := time.Until(end)
-		if len(got) > 0 || wait <= 0 {
-			list := []object{}
-			for _, m := range got {
-				list = append(list, object{"MessageId": m.id, "ReceiptHandle": m.receipt, "Body": m.body, "MD5OfBody": md5Hex(m.body),
-					"Attributes": map[string]string{
-						"ApproximateReceiveCount": strconv.Itoa(m.received), "SentTimestamp": strconv.FormatInt(m.sent.UnixMilli(), 10),
-					}})
-			}
+		for _, m := range q.receive(min(max(in.MaxNumberOfMessages, 1), 10), in.hide(hidden)) {
+			list = append(list, object{"MessageId": m.id, "ReceiptHandle": m.receipt, "Body": m.body, "MD5OfBody": md5Hex(m.body),
+				"Attributes": map[string]string{
+					"ApproximateReceiveCount": strconv.Itoa(m.received), "SentTimestamp": strconv.FormatInt(m.sent.UnixMilli(), 10),
+				}})
+		}
+		if len(list) > 0 || !time.Now().Before(end) || r.Context().Err() != nil || !s.sleep(pause) {
 			return list
 		}
-		if !next.IsZero() {
-			wait = min(wait, time.Until(next))
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-r.Context().Done():
-			end = time.Time{}
-		case <-s.done:
-			end = time.Time{}
-		}
-		timer.Stop()
 	}
 }
 

@@ -122,11 +122,11 @@ func TestAQueueIsPolledLong(t *testing.T) {
 			accept(t, s, to)
 		}()
 		begin = time.Now()
-		if got := receive(t, s, `,"WaitTimeSeconds":20,"VisibilityTimeout":5`); len(got) != 1 || time.Since(begin) != 7*time.Second {
+		if got := receive(t, s, `,"WaitTimeSeconds":20,"VisibilityTimeout":5`); len(got) != 1 || time.Since(begin).Round(time.Second) != 7*time.Second {
 			t.Errorf("received %v after %v", got, time.Since(begin))
 		}
 		begin = time.Now() // what comes into sight ends the wait too
-		if got := receive(t, s, `,"WaitTimeSeconds":20`); len(got) != 1 || time.Since(begin) != 5*time.Second {
+		if got := receive(t, s, `,"WaitTimeSeconds":20`); len(got) != 1 || time.Since(begin).Round(time.Second) != 5*time.Second {
 			t.Errorf("received %v after %v", got, time.Since(begin))
 		}
 	})

@@ -3,34 +3,44 @@ package sestest
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strings"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/sesguard/internal/template"
 )
+
+// A storedTemplate is an email template of the account.
+type storedTemplate struct {
+	subject, text, html string
+}
+
+// AddTemplate stores an email template, in place of one of the same name. As in
+// SES it is taken as it is: a mail whose template is malformed, or has a
+// variable without a value, is accepted and never sent. See Server.Unrendered.
+func (a *Account) AddTemplate(name, subject, text, html string) {
+	a.set(func() { a.templates[name] = storedTemplate{subject, text, html} })
+}
 
 // name is the template's, also if only its ARN is given.
 func (t *templated) name() string {
-	if t.TemplateName != "" {
-		return t.TemplateName
-	}
 	_, name, _ := strings.Cut(t.TemplateArn, ":template/")
-	return name
+	return cmp.Or(t.TemplateName, name)
 }
 
-// render fills a template in. problem says which value the data lacks: SES
-// accepts such a message all the same, and never sends it.
+// render fills a template in. problem says why that cannot be done: SES accepts
+// such a message all the same, and never sends it.
 func (a *Account) render(t *templated) (s *simple, problem string, r *refusal) {
 	tmpl, r := a.find(t)
 	if r != nil {
 		return nil, "", r
 	}
-	values, err := templateValues(t.TemplateData)
-	if err != nil {
-		return nil, "", refused(seserrors.TemplateInvalid, "Template rendering data is invalid")
+	data, r := t.data()
+	if r != nil {
+		return nil, "", r
 	}
 	fill := func(text string) string {
-		filled, err := render(text, values)
+		filled, err := execute(text, data)
 		if err != nil {
 			problem = cmp.Or(problem, err.Error())
 		}
@@ -39,18 +49,28 @@ func (a *Account) render(t *templated) (s *simple, problem string, r *refusal) {
 	s = &simple{Headers: t.Headers, Attachments: t.Attachments}
 	s.Subject.Data = fill(tmpl.subject)
 	if tmpl.text != "" {
-		s.Body.Text = &struct{ Data, Charset string }{Data: fill(tmpl.text)}
+		s.Body.Text = &text{Data: fill(tmpl.text)}
 	}
 	if tmpl.html != "" {
-		s.Body.Html = &struct{ Data, Charset string }{Data: fill(tmpl.html)}
+		s.Body.Html = &text{Data: fill(tmpl.html)}
 	}
 	return s, problem, nil
 }
 
+func execute(text string, data any) (string, error) {
+	t, err := template.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	return t.Execute(data)
+}
+
 func (a *Account) find(t *templated) (storedTemplate, *refusal) {
 	if c := t.TemplateContent; c != nil {
-		if strings.Contains(c.Subject+c.Text+c.Html, "{{#") {
-			return storedTemplate{}, refused(seserrors.TemplateInvalid, "Template contains unsupported operations.")
+		for _, text := range []string{c.Subject, c.Text, c.Html} {
+			if !isSimple(text) {
+				return storedTemplate{}, refused(seserrors.TemplateInvalid, "Template contains unsupported operations.")
+			}
 		}
 		return storedTemplate{c.Subject, c.Text, c.Html}, nil
 	}
@@ -63,65 +83,33 @@ func (a *Account) find(t *templated) (storedTemplate, *refusal) {
 	return tmpl, nil
 }
 
-// mergeData lays the replacement's values over the defaults', object by object;
-// other values, lists among them, are replaced whole. What is no JSON object
-// stays as it is, to be refused when it is rendered.
-func mergeData(defaults, with string) string {
-	if strings.TrimSpace(with) == "" || strings.TrimSpace(with) == "{}" {
-		return defaults
-	}
-	values, err := templateValues(defaults)
-	over, err2 := templateValues(with)
-	if err != nil || err2 != nil {
-		return with
-	}
-	mergeValues(values, over)
-	merged, err := json.Marshal(values)
+// isSimple reports whether inline content may carry the template.
+func isSimple(text string) bool {
+	t, err := template.Parse(text)
 	if err != nil {
-		return with
+		return false
 	}
-	return string(merged)
+	ok, _ := t.Simple()
+	return ok
 }
 
-func mergeValues(values, over map[string]any) {
-	for name, v := range over {
-		into, ok := values[name].(map[string]any)
-		if from, also := v.(map[string]any); ok && also {
-			mergeValues(into, from)
-			continue
-		}
-		values[name] = v
+// data returns what the template is filled in with: an entry's own data on top
+// of the defaults.
+func (t *templated) data() (any, *refusal) {
+	defaults, err := decodeData(t.TemplateData)
+	own, err2 := decodeData(t.replacement)
+	if errors.Join(err, err2) != nil {
+		return nil, refused(seserrors.TemplateInvalid, "Template rendering data is invalid")
 	}
+	return template.Merge(defaults, own), nil
 }
 
-func templateValues(data string) (map[string]any, error) {
-	values := map[string]any{}
+// decodeData reads a JSON object. No data at all is an empty one.
+func decodeData(data string) (any, error) {
+	var values map[string]any
 	err := json.Unmarshal([]byte(cmp.Or(strings.TrimSpace(data), "{}")), &values)
 	if err == nil && values == nil {
-		err = fmt.Errorf("template data is null")
+		err = errors.New("null is no object")
 	}
 	return values, err
-}
-
-// render replaces {{name}} by the value of name, once: what a value contains
-// is text.
-func render(text string, values map[string]any) (string, error) {
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(text, "{{")
-		b.WriteString(before)
-		if !ok {
-			return b.String(), nil
-		}
-		name, after, ok := strings.Cut(rest, "}}")
-		if !ok {
-			return b.String(), fmt.Errorf("the template has an unclosed {{")
-		}
-		v, ok := values[strings.TrimSpace(name)]
-		if !ok || v == nil {
-			return b.String(), fmt.Errorf("Attribute '%s' is not present in the rendering data.", strings.TrimSpace(name))
-		}
-		fmt.Fprint(&b, v)
-		text = after
-	}
 }

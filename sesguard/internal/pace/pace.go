@@ -6,6 +6,7 @@ package pace
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,15 +14,18 @@ import (
 // Interval is the time between two control calls.
 const Interval = time.Second
 
-// A line is where the callers of one client wait for their turn.
+// A line is where the callers of one client wait for their turn. It holds no
+// channel or timer while nobody waits: a line may outlive the testing/synctest
+// bubble of its last call, and those of one bubble are of no use in the next.
 type line struct {
-	turn  chan struct{} // holds one token: whoever has it is first
-	next  time.Time     // when the next call may start; only the first touches it
-	users int           // who are in Wait or whose second is not over; under mu
+	first bool            // somebody has the turn
+	queue []chan struct{} // of those behind, each closed when its turn comes
+	next  time.Time       // when the next call may start
+	users int             // who are in Wait or whose second is not over
 }
 
 var (
-	mu    sync.Mutex
+	mu    sync.Mutex // for lines, and all of a line but next, which belongs to the first
 	lines = map[any]*line{}
 )
 
@@ -38,13 +42,12 @@ func Wait(ctx context.Context, api any) error {
 	}
 	l := join(api)
 	defer time.AfterFunc(Interval, func() { leave(api, l) })
-	select {
-	case <-l.turn:
-	case <-ctx.Done():
+	if !l.await(ctx) {
 		return context.Cause(ctx)
 	}
-	defer func() { l.turn <- struct{}{} }()
-	if wait := time.Until(l.next); wait > 0 {
+	defer l.pass()
+	// A clock that was set back, or that of another bubble, makes no long wait.
+	if wait := min(time.Until(l.next), Interval); wait > 0 {
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
@@ -59,13 +62,52 @@ func Wait(ctx context.Context, api any) error {
 	return nil
 }
 
+// await reports whether the turn came before the end of ctx.
+func (l *line) await(ctx context.Context) bool {
+	mu.Lock()
+	if !l.first {
+		l.first = true
+		mu.Unlock()
+		return true
+	}
+	turn := make(chan struct{})
+	l.queue = append(l.queue, turn)
+	mu.Unlock()
+	select {
+	case <-turn:
+		return true
+	case <-ctx.Done():
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if i := slices.Index(l.queue, turn); i >= 0 {
+		l.queue = slices.Delete(l.queue, i, i+1)
+	} else {
+		l.passOn()
+	}
+	return false
+}
+
+// pass gives the turn to the next in the queue.
+func (l *line) pass() {
+	mu.Lock()
+	defer mu.Unlock()
+	l.passOn()
+}
+
+func (l *line) passOn() {
+	if l.first = len(l.queue) > 0; l.first {
+		close(l.queue[0])
+		l.queue = l.queue[1:]
+	}
+}
+
 func join(api any) *line {
 	mu.Lock()
 	defer mu.Unlock()
 	l := lines[api]
 	if l == nil {
-		l = &line{turn: make(chan struct{}, 1)}
-		l.turn <- struct{}{}
+		l = &line{}
 		lines[api] = l
 	}
 	l.users++

@@ -101,3 +101,48 @@ func TestClientsThatCannotBeComparedShareALineByType(t *testing.T) {
 		time.Sleep(Interval)
 	})
 }
+
+// Mocks are often equal, and bubbles end before a line is forgotten.
+func TestALineOutlivesItsBubble(t *testing.T) {
+	type mock struct{}
+	for _, pause := range []time.Duration{time.Hour, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(pause)
+			start := time.Now()
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					if err := Wait(t.Context(), mock{}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if got := time.Since(start); got < 2*Interval || got > 3*Interval {
+				t.Errorf("three calls start within %v", got)
+			}
+		})
+	}
+}
+
+func TestATurnThatComesWithTheEndOfItsContextIsPassedOn(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			api := new(int)
+			if err := Wait(t.Context(), api); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), Interval) // at which the next may go
+			defer cancel()
+			for range 3 {
+				go Wait(ctx, api)
+			}
+			synctest.Wait()
+			start := time.Now()
+			if err := Wait(t.Context(), api); err != nil || time.Since(start) > 2*Interval {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+			time.Sleep(Interval)
+		})
+	}
+}

@@ -110,9 +110,7 @@ func (r *replyReader) class() int { return r.code / 100 }
 // refusal is the reply as an error. It is never in doubt: a complete 4yz or 5yz
 // says that the server did not take the message.
 func (r *replyReader) refusal(op string, hide secrets) *seserrors.Error {
-	e := seserrors.FromSMTP(op, r.code, hide.clean(string(r.text)))
-	e.MaybeAccepted = false
-	return e
+	return seserrors.FromSMTP(op, r.code, hide.clean(string(r.text)))
 }
 
 // unexpected is the error for a reply that is well formed and makes no sense
