@@ -2,6 +2,7 @@ package sestest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -45,7 +46,6 @@ func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d
 func (d *deadline) stop() {
 	if d.timer != nil {
 		d.timer.Stop()
-		d.timer = nil
 	}
 }
 
@@ -54,20 +54,17 @@ func (p *pipe) setDeadline(d *deadline, t time.Time) {
 	defer p.mu.Unlock()
 	d.stop()
 	d.at = t
-	if wait := time.Until(t); !t.IsZero() && wait > 0 {
-		d.timer = time.AfterFunc(wait, func() { p.expire(d, t) })
+	if now := time.Now(); t.After(now) {
+		wait := t.Sub(now)
+		d.at = now.Add(wait) // by the monotonic clock, as the timer: when it fires, the deadline has passed
+		d.timer = time.AfterFunc(wait, p.wake)
 	}
 	p.cond.Broadcast()
 }
 
-// expire ends the wait for the deadline t, unless another was set. The timer
-// has the say, because a wall clock may be a little behind it.
-func (p *pipe) expire(d *deadline, t time.Time) {
+func (p *pipe) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if d.at.Equal(t) {
-		d.at = time.Unix(0, 0)
-	}
 	p.cond.Broadcast()
 }
 
@@ -219,9 +216,7 @@ func (c *memConn) LocalAddr() net.Addr  { return c.local }
 func (c *memConn) RemoteAddr() net.Addr { return c.peer }
 
 func (c *memConn) SetDeadline(t time.Time) error {
-	c.in.setDeadline(&c.in.rd, t)
-	c.out.setDeadline(&c.out.wr, t)
-	return nil
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 func (c *memConn) SetReadDeadline(t time.Time) error {
