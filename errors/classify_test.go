@@ -88,10 +88,10 @@ var errorsOfGo = []struct {
 	{"name not found", dial(&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), Unavailable, NameNotFound, false},
 	{"name not found in SDK", post(dial(&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true})), Unavailable, NameNotFound, false},
 	{"no port", dial(&net.AddrError{Err: "missing port in address", Addr: "x"}), Denied, ConfigInvalid, false},
-	{"proxy wants authentication", post(stderrors.New("Proxy Authentication Required")), Denied, ProxyRefused, false},
-	{"proxy forbids", post(stderrors.New("Forbidden")), Denied, ProxyRefused, false},
-	{"proxy finds no way", post(stderrors.New("Bad Gateway")), Unavailable, Network, false},
-	{"such words elsewhere", fmt.Errorf("open: %w", stderrors.New("Forbidden")), Unknown, Unrecognized, false},
+	{"proxy wants authentication", post(ofStatus(http.StatusProxyAuthRequired)), Denied, ProxyRefused, false},
+	{"proxy forbids", post(ofStatus(http.StatusForbidden)), Denied, ProxyRefused, false},
+	{"proxy finds no way", post(ofStatus(http.StatusBadGateway)), Unavailable, Network, false},
+	{"such words elsewhere", fmt.Errorf("open: %w", ofStatus(http.StatusForbidden)), Unknown, Unrecognized, false},
 	{"proxy unreachable", post(&net.OpError{Op: "proxyconnect", Net: "tcp", Err: dial(syscall.ECONNREFUSED)}), Unavailable, Network, false},
 	{"SOCKS rules", post(&net.OpError{Op: "socks connect", Net: "tcp", Err: stderrors.New("unknown error connection not allowed by ruleset")}), Denied, ProxyRefused, false},
 	{"SOCKS password", &net.OpError{Op: "socks connect", Net: "tcp", Err: stderrors.New("username/password authentication failed")}, Denied, ProxyRefused, false},
@@ -379,3 +379,6 @@ func TestHostileText(t *testing.T) {
 		})
 	}
 }
+
+// ofStatus is net/http's error for a proxy that answers CONNECT with this status.
+func ofStatus(status int) error { return stderrors.New(http.StatusText(status)) }

@@ -1,7 +1,6 @@
 package errors
 
 import (
-	stderrors "errors"
 	"fmt"
 	"net/textproto"
 	"testing"
@@ -94,7 +93,7 @@ func TestFurtherReplies(t *testing.T) {
 		for _, e := range []*Error{FromSMTP(want.op(), c.code, c.text), Classify(reply), Classify(fmt.Errorf("x: %w", reply))} {
 			want.check(t, e)
 		}
-		want.flattened().check(t, Classify(stderrors.New(fmt.Sprintf("x: %d %q", c.code, clean(cleanReply(c.text))))))
+		want.flattened().check(t, Classify(fmt.Errorf("x: %d %q", c.code, clean(cleanReply(c.text)))))
 		want.flattened().check(t, Classify(fmt.Errorf("send: %v", reply)))
 	}
 }

@@ -99,7 +99,7 @@ func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func
 		return w.cfg, w.server.Close, nil
 	}
 	if s.from == "" {
-		return doctor.Config{}, nil, fmt.Errorf("Missing: the sender (-from).\n\n%s", needed)
+		return doctor.Config{}, nil, fmt.Errorf("missing: the sender (-from).\n\n%s", needed)
 	}
 	cfg := doctor.Config{From: s.from, ConfigurationSet: s.set, FromARN: s.arn, RealSend: s.send}
 	for _, to := range strings.Split(s.to, ",") {
@@ -113,7 +113,7 @@ func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func
 	}
 	region := cmp.Or(s.region, account.Region)
 	if region == "" && s.addr == "" {
-		return cfg, nil, fmt.Errorf("Missing: the region (-region).\n\n%s", needed)
+		return cfg, nil, fmt.Errorf("missing: the region (-region).\n\n%s", needed)
 	}
 	cfg.Region = region
 	cfg.SMTP = smtpclient.Config{Region: region, Addr: s.addr, Port: s.port}

@@ -68,8 +68,8 @@ func TestItSaysWhyItCannotRun(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no sender", nil, "Missing: the sender"},
-		{"no region", []string{"-from", "a@example.com"}, "Missing: the region"},
+		{"no sender", nil, "missing: the sender"},
+		{"no region", []string{"-from", "a@example.com"}, "missing: the region"},
 		{"no such world", []string{"-fake", "flat"}, "is no world"},
 		{"no such flag", []string{"-x"}, "not defined"},
 	} {
