@@ -247,6 +247,22 @@ func TestLogLinesSayWhatHappenedAndToWhom(t *testing.T) {
 	})
 }
 
+func TestTheLogDoesNotCallAMailInDoubtRefused(t *testing.T) {
+	for _, reason := range []seserrors.Reason{seserrors.ResponseLost, seserrors.DeadlineExceeded, seserrors.ServiceFailure} {
+		t.Run(string(reason), func(t *testing.T) {
+			var out bytes.Buffer
+			lost := &seserrors.Error{Op: "smtp end of data", Class: reason.Class(), Reason: reason, MaybeAccepted: true}
+			New(&script{errs: []error{lost}}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}).Send(t.Context(), letter())
+			if s := out.String(); strings.Contains(s, "not accepted") || !strings.Contains(s, `level=ERROR msg="sesguard: in doubt, may have been accepted"`) {
+				t.Errorf("got %s", s)
+			}
+			if n := strings.Count(out.String(), seserrors.ResponseLost.Advice()); n != 2 {
+				t.Errorf("%d lines advise to look before it is sent again, want 2: %s", n, &out)
+			}
+		})
+	}
+}
+
 func TestTheLastLineSaysWhenToTryAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -32,12 +32,15 @@ func (d *delivery) logEnd(err error) {
 	if d.attempts == 0 && e.Op == opBreaker {
 		return
 	}
-	level := slog.LevelWarn
-	if seserrors.MaybeAccepted(err) || seserrors.IsFatal(err) { // a person is needed
+	level, msg := slog.LevelWarn, "sesguard: not accepted"
+	if seserrors.IsFatal(err) { // a person is needed
 		level = slog.LevelError
 	}
+	if seserrors.MaybeAccepted(err) { // here too
+		level, msg = slog.LevelError, "sesguard: in doubt, may have been accepted"
+	}
 	after, _ := retry.After(err)
-	d.line(level, "sesguard: not accepted", e, slog.Bool("again", false), slog.Duration("retry_after", after))
+	d.line(level, msg, e, slog.Bool("again", false), slog.Duration("retry_after", after))
 }
 
 // announce tells of a change of the breaker.
@@ -63,15 +66,28 @@ func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, attrs 
 	if d.trackTag != "" {
 		attrs = append(attrs, slog.String("track_id", d.info.TrackID))
 	}
+	attrs = append(attrs, slog.Int("attempt", d.attempts))
+	if transport := transportOf(e.Op); transport != "" {
+		attrs = append(attrs, slog.String("transport", transport))
+	}
+	if e.Endpoint != "" {
+		attrs = append(attrs, slog.String("endpoint", e.Endpoint))
+	}
 	d.log.LogAttrs(d.ctx, level, msg, append(attrs,
-		slog.Int("attempt", d.attempts),
-		slog.String("transport", transportOf(e.Op)),
-		slog.String("endpoint", e.Endpoint),
 		slog.String("class", e.Class.String()),
 		slog.String("reason", string(e.Reason)),
 		slog.Bool("maybe_accepted", e.MaybeAccepted),
 		slog.String("error", e.Error()),
-		slog.String("advice", e.Reason.Advice()))...)
+		slog.String("advice", advice(e)))...)
+}
+
+// advice is what to do about e. Whatever the reason, nothing is more urgent to
+// say of a mail in doubt than that it must not be sent again without a look.
+func advice(e *seserrors.Error) string {
+	if e.MaybeAccepted {
+		return seserrors.ResponseLost.Advice()
+	}
+	return e.Reason.Advice()
 }
 
 // transportOf names the transport as Receipt.Transport does, by what its errors
