@@ -38,9 +38,10 @@ type Options struct {
 	Hooks Hooks
 
 	// Logger gets a line for each failed attempt, for each send that has ended
-	// without acceptance, and for each change of the breaker, all without
+	// without a receipt, and for each change of the breaker, all without
 	// recipients and content. Sends that an open breaker refuses are not logged
-	// one by one. Nil: no logs.
+	// one by one, nor are inputs that the guards of package sesapi find invalid.
+	// Nil: no logs.
 	Logger *slog.Logger
 }
 

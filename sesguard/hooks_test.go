@@ -263,6 +263,33 @@ func TestTheLogDoesNotCallAMailInDoubtRefused(t *testing.T) {
 	}
 }
 
+func TestAMessageThatFailsValidationIsLoggedToo(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(*Message)
+		want  string
+	}{
+		{"by Build", func(m *Message) { m.To = []string{"secret@@example.org"} }, "reason=illegal-address"},
+		{"by Track", func(m *Message) { m.Tags = []Tag{{Name: "track", Value: "x"}} }, "reason=invalid-tag"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			m := letter()
+			tt.spoil(m)
+			New(&script{}, Options{TrackTag: "track", Logger: slog.New(slog.NewTextHandler(&out, nil))}).Send(t.Context(), m)
+			s := out.String()
+			if strings.Count(s, "\n") != 1 || !strings.Contains(s, `msg="sesguard: not accepted"`) || !strings.Contains(s, tt.want) || !strings.Contains(s, "attempt=0") {
+				t.Errorf("got %s", s)
+			}
+			for _, bad := range []string{"secret", "transport=", "endpoint=", "track_id="} {
+				if strings.Contains(s, bad) {
+					t.Errorf("the line holds %q: %s", bad, s)
+				}
+			}
+		})
+	}
+}
+
 func TestTheLastLineSaysWhenToTryAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -1,6 +1,7 @@
 package sesguard
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 
@@ -43,6 +44,12 @@ func (d *delivery) logEnd(err error) {
 	d.line(level, msg, e, slog.Bool("again", false), slog.Duration("retry_after", after))
 }
 
+// logInvalid writes the line of a message that did not come as far as a run.
+func (g *Guard) logInvalid(ctx context.Context, err error) {
+	d := delivery{Guard: g, ctx: ctx}
+	d.logEnd(err)
+}
+
 // announce tells of a change of the breaker.
 func (d *delivery) announce(c change) {
 	if c.why == nil {
@@ -63,7 +70,7 @@ func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, attrs 
 	if d.log == nil {
 		return
 	}
-	if d.trackTag != "" {
+	if d.trackTag != "" && d.info.TrackID != "" {
 		attrs = append(attrs, slog.String("track_id", d.info.TrackID))
 	}
 	attrs = append(attrs, slog.Int("attempt", d.attempts))
