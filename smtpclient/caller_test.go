@@ -155,6 +155,19 @@ func TestALoggerMayCallTheClient(t *testing.T) {
 	})
 }
 
+func TestTheLogSaysWhichEndpointRefusedAndInWhichWords(t *testing.T) {
+	var out strings.Builder
+	bubble(t, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&out, nil)) }, func(t *testing.T, s *script, c *Client) {
+		s.once("AUTH", "454 Temporary authentication failure")
+		c.post(t.Context())
+		for _, w := range []string{"endpoint=" + c.Addr(), "reason=auth-unavailable", "smtp AUTH", "454 Temporary authentication failure"} {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("the log does not say %q: %s", w, &out)
+			}
+		}
+	})
+}
+
 // Errors of the source of credentials say nothing about SES.
 func TestTroubleWithCredentialsIsNotSESsVerdict(t *testing.T) {
 	for _, row := range []struct {
