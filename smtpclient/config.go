@@ -174,11 +174,11 @@ func (c *Config) setAddr() *seserrors.Error {
 	}
 	host, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
-		return configError(seserrors.InvalidParameter, "Addr", "want \"host:port\", such as email-smtp.eu-west-1.amazonaws.com:587")
+		return configError(seserrors.ConfigInvalid, "Addr", "want \"host:port\", such as email-smtp.eu-west-1.amazonaws.com:587")
 	}
 	n, err := strconv.Atoi(port)
 	if host == "" || err != nil || n < 1 || n > 65535 || !plainASCII(host) {
-		return configError(seserrors.InvalidParameter, "Addr", "want a host name and a port between 1 and 65535")
+		return configError(seserrors.ConfigInvalid, "Addr", "want a host name and a port between 1 and 65535")
 	}
 	c.Port = n
 	return nil
@@ -188,9 +188,9 @@ func (c *Config) setRegionAddr() *seserrors.Error {
 	c.Region = strings.ToLower(c.Region)
 	switch {
 	case c.Region == "":
-		return configError(seserrors.InvalidParameter, "Region", "set it, such as \"eu-west-1\", or set Addr")
+		return configError(seserrors.ConfigInvalid, "Region", "set it, such as \"eu-west-1\", or set Addr")
 	case !regionSyntax(c.Region):
-		return configError(seserrors.InvalidParameter, "Region", "not a region: want a name such as \"eu-west-1\"; a host name goes into Addr")
+		return configError(seserrors.ConfigInvalid, "Region", "not a region: want a name such as \"eu-west-1\"; a host name goes into Addr")
 	case slices.Contains(withoutEndpoint, c.Region):
 		return configError(seserrors.NameNotFound, "Region", "SES has no SMTP endpoint in "+c.Region+
 			": use the SES API there, or the SMTP endpoint of another region with that region's credentials")
@@ -199,7 +199,7 @@ func (c *Config) setRegionAddr() *seserrors.Error {
 		c.Port = 587
 	}
 	if !slices.Contains([]int{25, 465, 587, 2465, 2587}, c.Port) {
-		return configError(seserrors.InvalidParameter, "Port", "SES listens on 25, 587 and 2587 (STARTTLS) and on 465 and 2465 (TLS wrapper)")
+		return configError(seserrors.ConfigInvalid, "Port", "SES listens on 25, 587 and 2587 (STARTTLS) and on 465 and 2465 (TLS wrapper)")
 	}
 	c.Addr = net.JoinHostPort("email-smtp."+c.Region+".amazonaws.com", strconv.Itoa(c.Port))
 	return nil
@@ -231,7 +231,7 @@ func (c *Config) setTLS() *seserrors.Error {
 	}
 	switch port := strconv.Itoa(c.Port); {
 	case c.TLS > TLSNone:
-		return configError(seserrors.InvalidParameter, "TLS", "unknown mode")
+		return configError(seserrors.ConfigInvalid, "TLS", "unknown mode")
 	case c.TLS == TLSWrapper && starttlsPort(c.Port):
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks STARTTLS: leave TLS at TLSAuto, or use port 465 or 2465")
 	case c.TLS != TLSWrapper && wrapperPort(c.Port):
@@ -269,13 +269,13 @@ func completeTLS(t *tls.Config, host string) *tls.Config {
 func (c *Config) checkCredentials() *seserrors.Error {
 	switch {
 	case c.Credentials != nil && (c.Username != "" || c.Password != ""):
-		return configError(seserrors.InvalidParameter, "Credentials", "set it or Username and Password, not both")
+		return configError(seserrors.ConfigInvalid, "Credentials", "set it or Username and Password, not both")
 	case c.Credentials != nil:
 		return nil
 	case c.Username == "" && c.Password != "":
-		return configError(seserrors.InvalidParameter, "Username", "missing beside a Password: it is the access key id of the IAM user")
+		return configError(seserrors.ConfigInvalid, "Username", "missing beside a Password: it is the access key id of the IAM user")
 	case c.Username != "" && c.Password == "":
-		return configError(seserrors.InvalidParameter, "Password", "missing beside a Username: derive it with smtpclient.DerivePassword from the secret access key")
+		return configError(seserrors.ConfigInvalid, "Password", "missing beside a Username: derive it with smtpclient.DerivePassword from the secret access key")
 	}
 	if field, problem := checkLogin(c.Username, c.Password); problem != "" {
 		return configError(seserrors.CredentialsInvalid, field, problem)
@@ -316,7 +316,7 @@ func (c *Config) checkRest() *seserrors.Error {
 		c.LocalName = "localhost"
 	}
 	if !plainASCII(c.LocalName) {
-		return configError(seserrors.InvalidParameter, "LocalName", "want a host name or an address literal in ASCII")
+		return configError(seserrors.ConfigInvalid, "LocalName", "want a host name or an address literal in ASCII")
 	}
 	if c.DialContext == nil {
 		c.DialContext = new(net.Dialer).DialContext
