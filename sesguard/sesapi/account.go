@@ -98,9 +98,12 @@ func (r *accountReader) read(ctx context.Context) (*sesv2.GetAccountOutput, *ses
 	case err != nil:
 		e := *seserrors.FromAPI(opGetAccount, err)
 		e.MaybeAccepted = false
-		if call.reached.Load() && !call.signed.Load() {
+		switch {
+		case call.reached.Load() && !call.signed.Load():
 			began.verdict(&e)
-		} else {
+		case call.placeless && e.Class == seserrors.Unknown:
+			withoutRegion(&e)
+		default:
 			aboutTheAccount(&e)
 		}
 		return nil, &e
@@ -121,13 +124,15 @@ func aboutTheAccount(e *seserrors.Error) {
 }
 
 // An accountCall knows whether the SDK got credentials for a call of
-// GetAccount.
+// GetAccount, and whether it could know where to send it.
 type accountCall struct {
 	creds           *credentials
+	placeless       bool
 	reached, signed atomic.Bool
 }
 
 func (c *accountCall) watch(o *sesv2.Options) {
+	c.placeless = o.Region == "" && o.BaseEndpoint == nil
 	o.APIOptions = append(slices.Clip(o.APIOptions), func(stack *middleware.Stack) error {
 		c.reached.Store(true)
 		return stack.Finalize.Insert(identified{}, "GetIdentity", middleware.After)
