@@ -19,9 +19,11 @@ func (d *delivery) logRound(a retry.Attempt) {
 	if !d.tried {
 		msg, e = "sesguard: no attempt made", seserrors.Classify(a.Err)
 	}
-	if e.Op != opBreaker {
-		d.line(slog.LevelWarn, msg, e, slog.Duration("took", d.took), slog.Bool("again", a.Again), slog.Duration("wait", a.Wait))
+	if e.Op == opBreaker {
+		return
 	}
+	advised := a.Again // else the line of the send's end has the advice
+	d.line(slog.LevelWarn, msg, e, advised, slog.Duration("took", d.took), slog.Bool("again", a.Again), slog.Duration("wait", a.Wait))
 }
 
 // logEnd writes the line of a send that ended without acceptance.
@@ -41,7 +43,7 @@ func (d *delivery) logEnd(err error) {
 		level, msg = slog.LevelError, "sesguard: in doubt, may have been accepted"
 	}
 	after, _ := retry.After(err)
-	d.line(level, msg, e, slog.Bool("again", false), slog.Duration("retry_after", after))
+	d.line(level, msg, e, true, slog.Bool("again", false), slog.Duration("retry_after", after))
 }
 
 // logInvalid writes the line of a message that did not come as far as a run.
@@ -59,14 +61,15 @@ func (d *delivery) announce(c change) {
 	if c.open {
 		level, msg = slog.LevelError, "sesguard: breaker opened, the account refuses every mail"
 	}
-	d.line(level, msg, c.why)
+	d.line(level, msg, c.why, true)
 	if hook := d.hooks.Breaker; hook != nil {
 		hook(c.open, c.why)
 	}
 }
 
-// line writes what is known of e, without recipients and content.
-func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, attrs ...slog.Attr) {
+// line writes what is known of e, without recipients and content, and what to do
+// about it if advised is set.
+func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, advised bool, attrs ...slog.Attr) {
 	if d.log == nil {
 		return
 	}
@@ -80,12 +83,15 @@ func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, attrs 
 	if e.Endpoint != "" {
 		attrs = append(attrs, slog.String("endpoint", e.Endpoint))
 	}
-	d.log.LogAttrs(d.ctx, level, msg, append(attrs,
+	attrs = append(attrs,
 		slog.String("class", e.Class.String()),
 		slog.String("reason", string(e.Reason)),
 		slog.Bool("maybe_accepted", e.MaybeAccepted),
-		slog.String("error", e.Error()),
-		slog.String("advice", advice(e)))...)
+		slog.String("error", e.Error()))
+	if advised {
+		attrs = append(attrs, slog.String("advice", advice(e)))
+	}
+	d.log.LogAttrs(d.ctx, level, msg, attrs...)
 }
 
 // advice is what to do about e. Whatever the reason, nothing is more urgent to
