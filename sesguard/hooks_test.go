@@ -448,3 +448,20 @@ func TestTheTrackIDChangesNothingElseOfAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLogOfABreakerThatClosesHasNoAdvice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		paused := seserrors.FromSMTP("smtp end of data", 554, "Message rejected: Sending paused for this account.")
+		c := New(&script{errs: []error{paused}}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		c.Send(t.Context(), letter())
+		time.Sleep(minCooldown)
+		out.Reset()
+		if _, err := c.Send(t.Context(), letter()); err != nil {
+			t.Fatal(err)
+		}
+		if s := out.String(); !strings.Contains(s, "breaker closed") || strings.Contains(s, "advice=") {
+			t.Errorf("got %s", s)
+		}
+	})
+}

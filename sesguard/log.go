@@ -61,7 +61,7 @@ func (d *delivery) announce(c change) {
 	if c.open {
 		level, msg = slog.LevelError, "sesguard: breaker opened, the account refuses every mail"
 	}
-	d.line(level, msg, c.why, true)
+	d.line(level, msg, c.why, c.open)
 	if hook := d.hooks.Breaker; hook != nil {
 		hook(c.open, c.why)
 	}
