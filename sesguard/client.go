@@ -1,6 +1,12 @@
 package sesguard
 
-import "context"
+import (
+	"context"
+	"slices"
+	"strings"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
 
 // A Client sends Messages through one [Transport] by the rules of a [Guard]. It
 // is a [Sender] and safe for concurrent use.
@@ -75,9 +81,37 @@ func (c *Client) SendBuilt(ctx context.Context, m *Mail) (*Receipt, error) {
 		TrackID: m.trackID, Recipients: len(m.recipients),
 	}
 	return c.guard.Do(ctx, info, func(ctx context.Context) (*Receipt, error) {
-		return c.transport.Attempt(ctx, m)
+		r, err := c.transport.Attempt(ctx, m)
+		return r, m.sandboxed(err)
 	})
 }
+
+// sandboxed adds to a refusal for want of verification what only somebody who
+// knows the recipients can tell: SES asks for theirs in the sandbox alone.
+func (m *Mail) sandboxed(err error) error {
+	e, ok := err.(*seserrors.Error) // as transports return it; another error is its author's
+	if !ok || e == nil || e.Reason != seserrors.IdentityNotVerified || !slices.ContainsFunc(e.Identities, m.onlyReceives) {
+		return err
+	}
+	told := *e
+	told.Err = inSandbox{e.Err}
+	return &told
+}
+
+// onlyReceives reports whether an address is a recipient's and no sender's.
+func (m *Mail) onlyReceives(address string) bool {
+	same := func(other string) bool { return strings.EqualFold(other, address) }
+	return slices.ContainsFunc(m.recipients, same) && !same(m.author) && !same(m.from)
+}
+
+// inSandbox goes before the cause of a refusal.
+type inSandbox struct{ cause error }
+
+func (inSandbox) Error() string {
+	return "a recipient is among them, so the account is in the sandbox of this region"
+}
+
+func (i inSandbox) Unwrap() error { return i.cause }
 
 // Shutdown is that of the Client's [Guard]: it ends all waits, lets attempts
 // under way finish, and returns when the last send has. It does not close what

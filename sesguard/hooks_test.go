@@ -465,3 +465,35 @@ func TestTheLogOfABreakerThatClosesHasNoAdvice(t *testing.T) {
 		}
 	})
 }
+
+func TestTheSandboxIsNamedWhereARecipientIsNotVerified(t *testing.T) {
+	const words = "Message rejected: Email address is not verified. The following identities failed the check in region EU-WEST-1: "
+	cause := errors.New("the SDK's error")
+	for _, tt := range []struct {
+		name, identities string
+		want             bool
+	}{
+		{"a recipient", "B@Example.org", true},
+		{"a recipient in Bcc and the sender", "shop@example.com, d@example.org", true},
+		{"the sender", "shop@example.com", false},
+		{"the sender, who is a recipient too", "me@example.com", false},
+		{"the sender's domain", "example.com", false},
+		{"nobody of this mail", "x@example.net", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			refusal := seserrors.FromSMTP("smtp end of data", 554, words+tt.identities)
+			refusal.Err = cause
+			var out bytes.Buffer
+			c := New(&script{errs: []error{refusal}}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+			_, err := c.Send(t.Context(), &Message{
+				From: "shop@example.com", ReturnPath: "me@example.com", To: []string{"b@example.org", "me@example.com"}, Bcc: []string{"d@example.org"}, Text: "x",
+			})
+			if got := strings.Contains(err.Error(), "sandbox"); got != tt.want || strings.Contains(out.String(), `in the sandbox of this region"`) != tt.want {
+				t.Errorf("got %v\n%s", err, &out)
+			}
+			if !errors.Is(err, cause) || !errors.Is(err, seserrors.IdentityNotVerified) || strings.Contains(err.Error(), "@example.org") && !strings.Contains(err.Error(), "***@example.org") {
+				t.Errorf("the chain or the mask is gone: %v", err)
+			}
+		})
+	}
+}
