@@ -100,7 +100,7 @@ func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func
 	}
 	if fake != "" {
 		if s.region != "" || s.addr != "" || s.port != 0 || s.arn != "" {
-			return doctor.Config{}, nil, errors.New("A world of -fake has a region and an endpoint of its own: leave out -region, -addr, -port and -from-arn.")
+			return doctor.Config{}, nil, errors.New("the world of -fake has a region and an endpoint of its own: leave out -region, -addr, -port and -from-arn")
 		}
 		w, err := newWorld(fake, s.from, to, s.set)
 		if err != nil {
@@ -110,7 +110,7 @@ func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func
 		return w.cfg, w.server.Close, nil
 	}
 	if s.from == "" {
-		return doctor.Config{}, nil, fmt.Errorf("Missing: the sender (-from).\n\n%s", needed)
+		return doctor.Config{}, nil, fmt.Errorf("missing: the sender (-from).\n\n%s", needed)
 	}
 	cfg := doctor.Config{From: s.from, To: to, ConfigurationSet: s.set, FromARN: s.arn, RealSend: s.send}
 	account, err := config.LoadDefaultConfig(ctx, config.WithRegion(s.region))
@@ -119,7 +119,7 @@ func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func
 	}
 	region := cmp.Or(s.region, account.Region)
 	if region == "" && s.addr == "" {
-		return cfg, nil, fmt.Errorf("Missing: the region (-region).\n\n%s", needed)
+		return cfg, nil, fmt.Errorf("missing: the region (-region).\n\n%s", needed)
 	}
 	cfg.Region = region
 	cfg.SMTP = smtpclient.Config{Region: region, Addr: s.addr, Port: s.port}

@@ -85,8 +85,8 @@ func TestItSaysWhyItCannotRun(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no sender", nil, "Missing: the sender"},
-		{"no region", []string{"-from", "a@example.com"}, "Missing: the region"},
+		{"no sender", nil, "missing: the sender"},
+		{"no region", []string{"-from", "a@example.com"}, "missing: the region"},
 		{"no such world", []string{"-fake", "flat"}, "is no world"},
 		{"a world with a region", []string{"-fake", "sound", "-region", "eu-west-1"}, "leave out -region"},
 		{"a world with a bad sender", []string{"-fake", "sound", "-from", "me"}, "-from: "},
