@@ -3,7 +3,6 @@ package sesguard
 import (
 	"context"
 	stderrors "errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -28,6 +27,7 @@ func New(t Transport, opts Options) *Client { return NewGuard(opts).Client(t) }
 func (c *Client) Send(ctx context.Context, m *Message) (*Receipt, error) {
 	mail, err := build(ctx, m)
 	if err != nil {
+		c.guard.logInvalid(ctx, err)
 		return nil, err
 	}
 	return c.SendBuilt(ctx, mail)
@@ -72,6 +72,7 @@ func (c *Client) SendBuilt(ctx context.Context, m *Mail) (*Receipt, error) {
 	if tag := c.guard.trackTag; tag != "" {
 		tracked, err := m.Track(tag)
 		if err != nil {
+			c.guard.logInvalid(ctx, err)
 			return nil, err
 		}
 		m = tracked
@@ -82,31 +83,39 @@ func (c *Client) SendBuilt(ctx context.Context, m *Mail) (*Receipt, error) {
 	}
 	return c.guard.Do(ctx, info, func(ctx context.Context) (*Receipt, error) {
 		r, err := c.transport.Attempt(ctx, m)
-		return r, m.inSandbox(err)
+		return r, m.sandboxed(err)
 	})
 }
 
-// inSandbox adds to a refusal of identities what only the mail tells: that some
-// of them are recipients. SES checks those for accounts in its sandbox only.
-func (m *Mail) inSandbox(err error) error {
-	own, ok := stderrors.AsType[*seserrors.Error](err)
-	if !ok || own == nil || own.Reason != seserrors.IdentityNotVerified {
+// sandboxed adds to a refusal for want of verification what only somebody who
+// knows the recipients can tell: SES asks for theirs in the sandbox alone.
+func (m *Mail) sandboxed(err error) error {
+	e, ok := stderrors.AsType[*seserrors.Error](err)
+	if !ok || e == nil || e.Reason != seserrors.IdentityNotVerified {
 		return err
 	}
-	var named []string
-	for _, id := range own.Identities {
-		same := func(addr string) bool { return strings.EqualFold(addr, id) }
-		if i := slices.IndexFunc(m.recipients, same); i >= 0 && !same(m.author) && !same(m.from) {
-			named = append(named, m.recipients[i])
+	told := *e
+	told.Recipients, told.Err = nil, inSandbox{err}
+	for _, to := range m.recipients {
+		same := func(address string) bool { return strings.EqualFold(address, to) }
+		if slices.ContainsFunc(e.Identities, same) && !same(m.author) && !same(m.from) {
+			told.Recipients = append(told.Recipients, to)
 		}
 	}
-	if named == nil {
+	if told.Recipients == nil {
 		return err
 	}
-	e := *own
-	e.Recipients, e.Err = named, err
-	return fmt.Errorf("the account is in the sandbox, where SES sends to verified recipients only: %w", &e)
+	return &told
 }
+
+// inSandbox goes before the cause of a refusal.
+type inSandbox struct{ cause error }
+
+func (inSandbox) Error() string {
+	return "a recipient is among them, so the account is in the sandbox of this region"
+}
+
+func (i inSandbox) Unwrap() error { return i.cause }
 
 // Shutdown is that of the Client's [Guard]: it ends all waits, lets attempts
 // under way finish, and returns when the last send has. It does not close what

@@ -83,15 +83,18 @@
 //
 // # Shutting down
 //
-// End what calls Send first (http.Server.Shutdown), then the Client or Guard,
-// then the pool:
+// End what calls Send together with the Client or Guard, and then the pool. A
+// server of HTTP waits for its handlers, and these wait in Send, so the Client
+// ends their waits as soon as the server takes no more requests:
 //
+//	server.RegisterOnShutdown(func() { client.Shutdown(ctx) }) // waits end, attempts finish
 //	server.Shutdown(ctx)
-//	client.Shutdown(ctx) // waits end with retry.After, attempts finish
+//	client.Shutdown(ctx) // until the last send has returned
 //	pool.Shutdown(ctx)
 //
 // A send that was waiting returns the failure that it waited out and the reason
-// client-closed: put it back into its queue.
+// client-closed, and retry.After tells when to try again: put it back into its
+// queue.
 //
 // # Existing code
 //

@@ -3,6 +3,8 @@ package sesguard_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -112,4 +114,43 @@ func ExampleClient_Shutdown() {
 	// Output:
 	// shut down: <nil>
 	// daily-quota-exceeded true true
+}
+
+// A server waits for its handlers, and this one waits in Send. The client ends
+// the wait as soon as the server takes no more requests.
+func ExampleClient_Shutdown_server() {
+	busy := sesguard.TransportFunc(func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
+		return nil, seserrors.FromSMTP("smtp end of data", 454, "Throttling failure: Daily message quota exceeded.")
+	})
+	waiting := make(chan bool, 1)
+	client := sesguard.New(busy, sesguard.Options{Hooks: sesguard.Hooks{
+		AttemptDone: func(_ context.Context, a sesguard.Attempt) { waiting <- a.Again },
+	}})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := client.Send(context.WithoutCancel(r.Context()), order()); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	answered := make(chan string)
+	go func() {
+		answer, err := http.Get(server.URL)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		answer.Body.Close()
+		answered <- answer.Status
+	}()
+	<-waiting
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	server.Config.RegisterOnShutdown(func() { _ = client.Shutdown(ctx) })
+	fmt.Println("server:", server.Config.Shutdown(ctx))
+	fmt.Println("client:", client.Shutdown(ctx))
+	fmt.Println("answer:", <-answered)
+	// Output:
+	// server: <nil>
+	// client: <nil>
+	// answer: 503 Service Unavailable
 }

@@ -38,9 +38,10 @@ type Options struct {
 	Hooks Hooks
 
 	// Logger gets a line for each failed attempt, for each send that has ended
-	// without acceptance, and for each change of the breaker, all without
+	// without a receipt, and for each change of the breaker, all without
 	// recipients and content. Sends that an open breaker refuses are not logged
-	// one by one. Nil: no logs.
+	// one by one, nor are inputs that the guards of package sesapi find invalid.
+	// Nil: no logs.
 	Logger *slog.Logger
 }
 
@@ -112,8 +113,8 @@ func (g *Guard) Do(ctx context.Context, s Info, attempt func(context.Context) (*
 //
 // It returns nil when the last send has returned, or context.Cause(ctx) when
 // ctx ends first; the sends then go on. It may be called more than once, but not
-// from a hook, which belongs to a send. Shut down what calls Send first, then
-// the Guard, then the pool of connections.
+// from a hook, which belongs to a send. Begin with what calls Send, but do not
+// wait for it, since it may wait in Send; then end the pool of connections.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	ended := g.sends.close()
 	select {

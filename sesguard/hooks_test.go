@@ -221,7 +221,7 @@ func TestLogLinesSayWhatHappenedAndToWhom(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		want := [][]string{
 			{"attempt failed", "track_id=" + id, "attempt=1", "transport=smtp", "endpoint=smtp.example:587", "class=throttled", "reason=send-rate-exceeded", "again=true", "wait=5s", "advice=", "maybe_accepted=false"},
-			{"attempt failed", "track_id=" + id, "attempt=2", "transport=api", "endpoint=us-east-1", "class=rejected", "reason=message-rejected", "again=false", "wait=0s", "advice="},
+			{"attempt failed", "track_id=" + id, "attempt=2", "transport=api", "endpoint=us-east-1", "class=rejected", "reason=message-rejected", "again=false", "wait=0s"},
 			{"level=ERROR", "not accepted", "track_id=" + id, "attempt=2", "transport=api", "class=rejected", "again=false", "advice="},
 		}
 		if len(lines) != len(want) {
@@ -234,6 +234,9 @@ func TestLogLinesSayWhatHappenedAndToWhom(t *testing.T) {
 				}
 			}
 		}
+		if strings.Contains(lines[1], "advice=") {
+			t.Errorf("the last attempt's line repeats what the send's last line says: %s", lines[1])
+		}
 		for _, secret := range []string{"b@example.org", "c@example.org", "hello"} {
 			if strings.Contains(out.String(), secret) {
 				t.Errorf("the log holds %q", secret)
@@ -245,6 +248,49 @@ func TestLogLinesSayWhatHappenedAndToWhom(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestTheLogDoesNotCallAMailInDoubtRefused(t *testing.T) {
+	for _, reason := range []seserrors.Reason{seserrors.ResponseLost, seserrors.DeadlineExceeded, seserrors.ServiceFailure} {
+		t.Run(string(reason), func(t *testing.T) {
+			var out bytes.Buffer
+			lost := &seserrors.Error{Op: "smtp end of data", Class: reason.Class(), Reason: reason, MaybeAccepted: true}
+			New(&script{errs: []error{lost}}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}).Send(t.Context(), letter())
+			if s := out.String(); strings.Contains(s, "not accepted") || !strings.Contains(s, `level=ERROR msg="sesguard: in doubt, may have been accepted"`) {
+				t.Errorf("got %s", s)
+			}
+			if n := strings.Count(out.String(), seserrors.ResponseLost.Advice()); n != 1 {
+				t.Errorf("%d lines advise to look before it is sent again, want 1: %s", n, &out)
+			}
+		})
+	}
+}
+
+func TestAMessageThatFailsValidationIsLoggedToo(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(*Message)
+		want  string
+	}{
+		{"by Build", func(m *Message) { m.To = []string{"secret@@example.org"} }, "reason=illegal-address"},
+		{"by Track", func(m *Message) { m.Tags = []Tag{{Name: "track", Value: "x"}} }, "reason=invalid-tag"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			m := letter()
+			tt.spoil(m)
+			New(&script{}, Options{TrackTag: "track", Logger: slog.New(slog.NewTextHandler(&out, nil))}).Send(t.Context(), m)
+			s := out.String()
+			if strings.Count(s, "\n") != 1 || !strings.Contains(s, `msg="sesguard: not accepted"`) || !strings.Contains(s, tt.want) || !strings.Contains(s, "attempt=0") {
+				t.Errorf("got %s", s)
+			}
+			for _, bad := range []string{"secret", "transport=", "endpoint=", "track_id="} {
+				if strings.Contains(s, bad) {
+					t.Errorf("the line holds %q: %s", bad, s)
+				}
+			}
+		})
+	}
 }
 
 func TestTheLastLineSaysWhenToTryAgain(t *testing.T) {
@@ -400,5 +446,54 @@ func TestTheTrackIDChangesNothingElseOfAnError(t *testing.T) {
 		if !errors.As(got[1], new(*retry.Error)) || cut(got[0]) != cut(got[1]) {
 			t.Errorf("%s: the text %q became %q", name, got[0], got[1])
 		}
+	}
+}
+
+func TestTheLogOfABreakerThatClosesHasNoAdvice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		paused := seserrors.FromSMTP("smtp end of data", 554, "Message rejected: Sending paused for this account.")
+		c := New(&script{errs: []error{paused}}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		c.Send(t.Context(), letter())
+		time.Sleep(minCooldown)
+		out.Reset()
+		if _, err := c.Send(t.Context(), letter()); err != nil {
+			t.Fatal(err)
+		}
+		if s := out.String(); !strings.Contains(s, "breaker closed") || strings.Contains(s, "advice=") {
+			t.Errorf("got %s", s)
+		}
+	})
+}
+
+func TestTheSandboxIsNamedWhereARecipientIsNotVerified(t *testing.T) {
+	const words = "Message rejected: Email address is not verified. The following identities failed the check in region EU-WEST-1: "
+	cause := errors.New("the SDK's error")
+	for _, tt := range []struct {
+		name, identities string
+		want             bool
+	}{
+		{"a recipient", "B@Example.org", true},
+		{"a recipient in Bcc and the sender", "shop@example.com, d@example.org", true},
+		{"the sender", "shop@example.com", false},
+		{"the sender, who is a recipient too", "me@example.com", false},
+		{"the sender's domain", "example.com", false},
+		{"nobody of this mail", "x@example.net", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			refusal := seserrors.FromSMTP("smtp end of data", 554, words+tt.identities)
+			refusal.Err = cause
+			var out bytes.Buffer
+			c := New(&script{errs: []error{refusal}}, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+			_, err := c.Send(t.Context(), &Message{
+				From: "shop@example.com", ReturnPath: "me@example.com", To: []string{"b@example.org", "me@example.com"}, Bcc: []string{"d@example.org"}, Text: "x",
+			})
+			if got := strings.Contains(err.Error(), "sandbox"); got != tt.want || strings.Contains(out.String(), `in the sandbox of this region"`) != tt.want {
+				t.Errorf("got %v\n%s", err, &out)
+			}
+			if !errors.Is(err, cause) || !errors.Is(err, seserrors.IdentityNotVerified) || strings.Contains(err.Error(), "@example.org") && !strings.Contains(err.Error(), "***@example.org") {
+				t.Errorf("the chain or the mask is gone: %v", err)
+			}
+		})
 	}
 }

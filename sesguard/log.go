@@ -1,6 +1,7 @@
 package sesguard
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 
@@ -18,9 +19,11 @@ func (d *delivery) logRound(a retry.Attempt) {
 	if !d.tried {
 		msg, e = "sesguard: no attempt made", seserrors.Classify(a.Err)
 	}
-	if e.Op != opBreaker {
-		d.line(slog.LevelWarn, msg, e, slog.Duration("took", d.took), slog.Bool("again", a.Again), slog.Duration("wait", a.Wait))
+	if e.Op == opBreaker {
+		return
 	}
+	advised := a.Again // else the line of the send's end has the advice
+	d.line(slog.LevelWarn, msg, e, advised, slog.Duration("took", d.took), slog.Bool("again", a.Again), slog.Duration("wait", a.Wait))
 }
 
 // logEnd writes the line of a send that ended without acceptance.
@@ -32,12 +35,21 @@ func (d *delivery) logEnd(err error) {
 	if d.attempts == 0 && e.Op == opBreaker {
 		return
 	}
-	level := slog.LevelWarn
-	if seserrors.MaybeAccepted(err) || seserrors.IsFatal(err) { // a person is needed
+	level, msg := slog.LevelWarn, "sesguard: not accepted"
+	if seserrors.IsFatal(err) { // a person is needed
 		level = slog.LevelError
 	}
+	if seserrors.MaybeAccepted(err) { // here too
+		level, msg = slog.LevelError, "sesguard: in doubt, may have been accepted"
+	}
 	after, _ := retry.After(err)
-	d.line(level, "sesguard: not accepted", e, slog.Bool("again", false), slog.Duration("retry_after", after))
+	d.line(level, msg, e, true, slog.Bool("again", false), slog.Duration("retry_after", after))
+}
+
+// logInvalid writes the line of a message that did not come as far as a run.
+func (g *Guard) logInvalid(ctx context.Context, err error) {
+	d := delivery{Guard: g, ctx: ctx}
+	d.logEnd(err)
 }
 
 // announce tells of a change of the breaker.
@@ -49,29 +61,46 @@ func (d *delivery) announce(c change) {
 	if c.open {
 		level, msg = slog.LevelError, "sesguard: breaker opened, the account refuses every mail"
 	}
-	d.line(level, msg, c.why)
+	d.line(level, msg, c.why, c.open)
 	if hook := d.hooks.Breaker; hook != nil {
 		hook(c.open, c.why)
 	}
 }
 
-// line writes what is known of e, without recipients and content.
-func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, attrs ...slog.Attr) {
+// line writes what is known of e, without recipients and content, and what to do
+// about it if advised is set.
+func (d *delivery) line(level slog.Level, msg string, e *seserrors.Error, advised bool, attrs ...slog.Attr) {
 	if d.log == nil {
 		return
 	}
-	if d.trackTag != "" {
+	if d.trackTag != "" && d.info.TrackID != "" {
 		attrs = append(attrs, slog.String("track_id", d.info.TrackID))
 	}
-	d.log.LogAttrs(d.ctx, level, msg, append(attrs,
-		slog.Int("attempt", d.attempts),
-		slog.String("transport", transportOf(e.Op)),
-		slog.String("endpoint", e.Endpoint),
+	attrs = append(attrs, slog.Int("attempt", d.attempts))
+	if transport := transportOf(e.Op); transport != "" {
+		attrs = append(attrs, slog.String("transport", transport))
+	}
+	if e.Endpoint != "" {
+		attrs = append(attrs, slog.String("endpoint", e.Endpoint))
+	}
+	attrs = append(attrs,
 		slog.String("class", e.Class.String()),
 		slog.String("reason", string(e.Reason)),
 		slog.Bool("maybe_accepted", e.MaybeAccepted),
-		slog.String("error", e.Error()),
-		slog.String("advice", e.Reason.Advice()))...)
+		slog.String("error", e.Error()))
+	if advised {
+		attrs = append(attrs, slog.String("advice", advice(e)))
+	}
+	d.log.LogAttrs(d.ctx, level, msg, attrs...)
+}
+
+// advice is what to do about e. Whatever the reason, nothing is more urgent to
+// say of a mail in doubt than that it must not be sent again without a look.
+func advice(e *seserrors.Error) string {
+	if e.MaybeAccepted {
+		return seserrors.ResponseLost.Advice()
+	}
+	return e.Reason.Advice()
 }
 
 // transportOf names the transport as Receipt.Transport does, by what its errors

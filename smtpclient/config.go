@@ -70,8 +70,9 @@ type Config struct {
 	TLS TLSMode
 
 	// Username and Password are SMTP credentials: the access key id of an IAM
-	// user, and what DerivePassword makes of its secret. Without a user name (and
-	// without Credentials) the client does not sign in.
+	// user, and what DerivePassword makes of its secret. They are required with
+	// Region, unless there are Credentials; with Addr a client without a user
+	// name does not sign in.
 	Username, Password string
 
 	// Credentials is asked before each new connection, instead of Username and
@@ -274,6 +275,8 @@ func (c *Config) checkCredentials() *seserrors.Error {
 		return nil
 	case c.Username == "" && c.Password != "":
 		return configError(seserrors.ConfigInvalid, "Username", "missing beside a Password: it is the access key id of the IAM user")
+	case c.Username == "" && c.Region != "":
+		return configError(seserrors.AuthRequired, "Username", "missing, and SES takes no mail without it: set the SMTP user name and password of this region, or Credentials")
 	case c.Username != "" && c.Password == "":
 		return configError(seserrors.ConfigInvalid, "Password", "missing beside a Username: derive it with smtpclient.DerivePassword from the secret access key")
 	}

@@ -37,10 +37,11 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 		{"STS access key", Config{Region: "eu-west-1", Username: "ASIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"temporary", "IAM user"}},
 		{"session token", Config{Region: "eu-west-1", Username: "AKIAIOSFODNN7EXAMPLE", Password: strings.Repeat("s", 500)}, seserrors.CredentialsInvalid, []string{"session token"}},
 		{"password alone", Config{Region: "eu-west-1", Password: "x"}, seserrors.ConfigInvalid, []string{"Username"}},
+		{"nobody to sign in at SES", Config{Region: "eu-west-1"}, seserrors.AuthRequired, []string{"Username", "Credentials"}},
 		{"user name alone", Config{Region: "eu-west-1", Username: "x"}, seserrors.ConfigInvalid, []string{"Password", "derive"}},
 		{"credentials twice", Config{Region: "eu-west-1", Username: "x", Password: "y", Credentials: func(context.Context) (string, string, error) { return "", "", nil }},
 			seserrors.ConfigInvalid, []string{"both"}},
-		{"line break in the local name", Config{Region: "eu-west-1", LocalName: "a\r\nMAIL"}, seserrors.ConfigInvalid, []string{"LocalName"}},
+		{"line break in the local name", Config{Addr: "x.example:25", LocalName: "a\r\nMAIL"}, seserrors.ConfigInvalid, []string{"LocalName"}},
 		{"user name with a line end", Config{Region: "eu-west-1", Username: "AKIAIOSFODNN7EXAMPLE\n", Password: "x"}, seserrors.CredentialsInvalid, []string{"Config.Username", "white space"}},
 		{"user name with a space before it", Config{Region: "eu-west-1", Username: " AKIAIOSFODNN7EXAMPLE", Password: "x"}, seserrors.CredentialsInvalid, []string{"Config.Username"}},
 		{"password with a line end", Config{Region: "eu-west-1", Username: "x", Password: "sssss\r\n"}, seserrors.CredentialsInvalid, []string{"Config.Password", "white space"}},
@@ -69,7 +70,7 @@ func TestNewRefusesWhatCannotWorkAndNamesTheFix(t *testing.T) {
 }
 
 func TestTheZeroConfigHasTheDocumentedDefaults(t *testing.T) {
-	got, err := Config{Region: "EU-West-1"}.complete()
+	got, err := Config{Region: "EU-West-1", Username: "x", Password: "y"}.complete()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestTheZeroConfigHasTheDocumentedDefaults(t *testing.T) {
 		got.DialTimeout != 30*time.Second || got.CommandTimeout != time.Minute || got.DataTimeout != 10*time.Minute || got.LocalName != "localhost" {
 		t.Errorf("%+v", got)
 	}
-	none, err := Config{Region: "eu-west-1", MaxConns: -1, MaxMessagesPerConn: -1, MaxConnLifetime: -1, MaxConnIdleTime: -1, DialTimeout: -1, CommandTimeout: -1, DataTimeout: -1}.complete()
+	none, err := Config{Addr: "x.example:587", MaxConns: -1, MaxMessagesPerConn: -1, MaxConnLifetime: -1, MaxConnIdleTime: -1, DialTimeout: -1, CommandTimeout: -1, DataTimeout: -1}.complete()
 	if err != nil || none.MaxConns < 1<<30 || none.MaxMessagesPerConn < 1<<30 || none.MaxConnLifetime+none.MaxConnIdleTime+none.DialTimeout+none.CommandTimeout+none.DataTimeout != 0 {
 		t.Errorf("%+v, %v", none, err)
 	}
@@ -95,7 +96,7 @@ func TestTheModeFitsThePort(t *testing.T) {
 
 func TestNewLeavesTheCallersConfigAlone(t *testing.T) {
 	mine := &tls.Config{}
-	if _, err := New(Config{Region: "eu-west-1", TLSConfig: mine}); err != nil {
+	if _, err := New(Config{Addr: "x.example:587", TLSConfig: mine}); err != nil {
 		t.Fatal(err)
 	}
 	if mine.ServerName != "" || mine.DynamicRecordSizingDisabled {

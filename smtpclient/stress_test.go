@@ -463,12 +463,12 @@ func TestASilentRedialThatIsOneTooManyFails(t *testing.T) {
 }
 
 func TestRecyclingLimitsAreExact(t *testing.T) {
-	c, err := New(Config{Region: "eu-west-1", MaxMessagesPerConn: 10, MaxConnIdleTime: time.Minute})
+	c, err := New(Config{Addr: "x.example:587", MaxMessagesPerConn: 10, MaxConnIdleTime: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.closeAndCheck(t)
-	unlimited, err := New(Config{Region: "eu-west-1", MaxMessagesPerConn: -1, MaxConnIdleTime: -1, MaxConnLifetime: -1})
+	unlimited, err := New(Config{Addr: "x.example:587", MaxMessagesPerConn: -1, MaxConnIdleTime: -1, MaxConnLifetime: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+	"github.com/sesguard/sesguard-go/sesguard"
 	"github.com/sesguard/sesguard-go/sesguard/doctor"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
@@ -21,9 +23,11 @@ import (
 // secret is the example key of AWS's documentation.
 const secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
-// A world is a fake SES with the network and the DNS around it.
+// A world is a fake SES with the network and the DNS around it, in which the
+// sender's domain and the configuration set of the command line exist.
 type world struct {
 	server *sestest.Server
+	domain string
 	api    *account
 	dns    zone
 	closed map[string]error // by port
@@ -50,8 +54,8 @@ var worlds = map[string]struct {
 	"dkim":          {"the DKIM keys are gone from DNS", func(w *world) { w.remove("_domainkey") }},
 	"mail-from":     {"the MAIL FROM domain has no MX, and SES may not fall back", func(w *world) { w.breakMailFrom() }},
 	"dmarc":         {"there is no DMARC record", func(w *world) { w.remove("_dmarc") }},
-	"config-set":    {"the configuration set does not exist", func(w *world) { w.cfg.ConfigurationSet = "Main" }},
-	"suppressed":    {"the recipient is on the suppression list", func(w *world) { w.api.suppressed["ann@example.net"] = true }},
+	"config-set":    {"the configuration set does not exist", func(w *world) { w.api.set = "" }},
+	"suppressed":    {"the recipient is on the suppression list", func(w *world) { w.suppress() }},
 }
 
 func worldNames() string {
@@ -62,20 +66,30 @@ func worldNames() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// newWorld makes a sound world and breaks it.
-func newWorld(name string) (*world, error) {
+// newWorld makes a world that is sound for this sender and breaks it.
+func newWorld(name, from string, to []string, set string) (*world, error) {
 	chosen, ok := worlds[name]
 	if !ok {
 		return nil, fmt.Errorf("%q is no world. There are:\n%s", name, worldNames())
 	}
+	sender, err := sesguard.ParseAddress(cmp.Or(from, "news@example.com"))
+	if err != nil {
+		return nil, fmt.Errorf("-from: %w", err)
+	}
+	if to == nil {
+		to = []string{"ann@example.net"}
+	}
+	set = cmp.Or(set, "main")
 	s := sestest.NewMemoryServer()
 	s.Password = smtpclient.DerivePassword(secret, s.Region)
-	s.Account.AddConfigurationSet("main")
-	w := &world{server: s, api: soundAccount(), dns: soundZone(s.Region), closed: map[string]error{}}
+	s.Account.Verify(sender.Domain)
+	s.Account.AddConfigurationSet(set)
+	domain := strings.ToLower(sender.Domain)
+	w := &world{server: s, domain: domain, api: soundAccount(domain, set), dns: soundZone(s.Region, domain), closed: map[string]error{}}
 	w.cfg = doctor.Config{
 		API: w.api, Region: s.Region, Resolver: w.dns,
 		SMTP: smtpclient.Config{Region: s.Region, Username: s.Username, Password: s.Password, TLSConfig: s.TLSConfig(), DialContext: w.dial},
-		From: "news@example.com", To: []string{"ann@example.net"}, ConfigurationSet: "main",
+		From: sender.Addr(), To: to, ConfigurationSet: set,
 	}
 	chosen.spoil(w)
 	return w, nil
@@ -101,20 +115,28 @@ func (w *world) remove(part string) {
 
 func (w *world) breakMailFrom() {
 	clear(w.dns.mx)
-	m := w.api.identities["example.com"].MailFromAttributes
+	m := w.api.identities[w.domain].MailFromAttributes
 	m.MailFromDomainStatus, m.BehaviorOnMxFailure = types.MailFromDomainStatusFailed, types.BehaviorOnMxFailureRejectMessage
+}
+
+func (w *world) suppress() {
+	for _, to := range w.cfg.To {
+		if a, err := sesguard.ParseAddress(to); err == nil {
+			w.api.suppressed[a.Addr()] = true
+		}
+	}
 }
 
 // A zone is a DNS with these records and no others.
 type zone struct{ txt, mx map[string]string }
 
-func soundZone(region string) zone {
+func soundZone(region, domain string) zone {
 	return zone{
-		mx: map[string]string{"bounce.example.com": "feedback-smtp." + region + ".amazonses.com."},
+		mx: map[string]string{"bounce." + domain: "feedback-smtp." + region + ".amazonses.com."},
 		txt: map[string]string{
-			"bounce.example.com":         "v=spf1 include:amazonses.com ~all",
-			"one._domainkey.example.com": "p=MIGf", "two._domainkey.example.com": "p=MIGf", "three._domainkey.example.com": "p=MIGf",
-			"_dmarc.example.com": "v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com",
+			"bounce." + domain:         "v=spf1 include:amazonses.com ~all",
+			"one._domainkey." + domain: "p=MIGf", "two._domainkey." + domain: "p=MIGf", "three._domainkey." + domain: "p=MIGf",
+			"_dmarc." + domain: "v=DMARC1; p=quarantine; rua=mailto:dmarc@" + domain,
 		},
 	}
 }
@@ -142,16 +164,18 @@ type account struct {
 	account    sesv2.GetAccountOutput
 	identities map[string]*sesv2.GetEmailIdentityOutput
 	suppressed map[string]bool
+	set        string // the configuration set that exists
 }
 
-func soundAccount() *account {
+func soundAccount(domain, set string) *account {
 	return &account{
+		set: set,
 		account: sesv2.GetAccountOutput{ProductionAccessEnabled: true, SendingEnabled: true, EnforcementStatus: aws.String("HEALTHY"),
 			SendQuota: &types.SendQuota{Max24HourSend: 50000, MaxSendRate: 14, SentLast24Hours: 1200}},
-		identities: map[string]*sesv2.GetEmailIdentityOutput{"example.com": {
+		identities: map[string]*sesv2.GetEmailIdentityOutput{domain: {
 			VerifiedForSendingStatus: true, VerificationStatus: types.VerificationStatusSuccess, FeedbackForwardingStatus: true,
 			DkimAttributes: &types.DkimAttributes{SigningEnabled: true, Status: types.DkimStatusSuccess, Tokens: []string{"one", "two", "three"}},
-			MailFromAttributes: &types.MailFromAttributes{MailFromDomain: aws.String("bounce.example.com"),
+			MailFromAttributes: &types.MailFromAttributes{MailFromDomain: aws.String("bounce." + domain),
 				MailFromDomainStatus: types.MailFromDomainStatusSuccess, BehaviorOnMxFailure: types.BehaviorOnMxFailureUseDefaultValue},
 		}},
 		suppressed: map[string]bool{},
@@ -170,7 +194,7 @@ func (a *account) GetEmailIdentity(_ context.Context, in *sesv2.GetEmailIdentity
 }
 
 func (a *account) GetConfigurationSet(_ context.Context, in *sesv2.GetConfigurationSetInput, _ ...func(*sesv2.Options)) (*sesv2.GetConfigurationSetOutput, error) {
-	if *in.ConfigurationSetName != "main" {
+	if *in.ConfigurationSetName != a.set {
 		return nil, &types.NotFoundException{Message: aws.String("Configuration set " + *in.ConfigurationSetName + " does not exist.")}
 	}
 	return &sesv2.GetConfigurationSetOutput{SendingOptions: &types.SendingOptions{SendingEnabled: true}}, nil

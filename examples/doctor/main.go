@@ -5,7 +5,8 @@
 // It looks at ports, TLS, sign-in, the account, the identity, DNS, the
 // configuration set and the suppression list, sends nothing unless -send is
 // given, and shows each finding as it comes. With -fake it looks at a broken world
-// of its own, without an account or a network:
+// of its own, without an account or a network, in which the domain of -from is
+// verified:
 //
 //	go run ./examples/doctor -fake iam-secret
 //
@@ -19,6 +20,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -90,8 +92,17 @@ type settings struct {
 
 // config returns what to look at, and what to call afterwards.
 func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func(), error) {
+	var to []string
+	for _, a := range strings.Split(s.to, ",") {
+		if a = strings.TrimSpace(a); a != "" {
+			to = append(to, a)
+		}
+	}
 	if fake != "" {
-		w, err := newWorld(fake)
+		if s.region != "" || s.addr != "" || s.port != 0 || s.arn != "" {
+			return doctor.Config{}, nil, errors.New("the world of -fake has a region and an endpoint of its own: leave out -region, -addr, -port and -from-arn")
+		}
+		w, err := newWorld(fake, s.from, to, s.set)
 		if err != nil {
 			return doctor.Config{}, nil, err
 		}
@@ -101,12 +112,7 @@ func (s *settings) config(ctx context.Context, fake string) (doctor.Config, func
 	if s.from == "" {
 		return doctor.Config{}, nil, fmt.Errorf("missing: the sender (-from).\n\n%s", needed)
 	}
-	cfg := doctor.Config{From: s.from, ConfigurationSet: s.set, FromARN: s.arn, RealSend: s.send}
-	for _, to := range strings.Split(s.to, ",") {
-		if to = strings.TrimSpace(to); to != "" {
-			cfg.To = append(cfg.To, to)
-		}
-	}
+	cfg := doctor.Config{From: s.from, To: to, ConfigurationSet: s.set, FromARN: s.arn, RealSend: s.send}
 	account, err := config.LoadDefaultConfig(ctx, config.WithRegion(s.region))
 	if err != nil {
 		return cfg, nil, err

@@ -39,6 +39,23 @@ func TestEachFakeWorldIsSeenThrough(t *testing.T) {
 	}
 }
 
+// The worlds are those of the sender and the recipients on the command line.
+func TestAFakeWorldIsThatOfTheSender(t *testing.T) {
+	for name, want := range map[string]string{
+		"sound": "0 failed", "mail-from": "bounce.shop.example", "suppressed": "bob@customer.example", "config-set": "letters",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				run(t.Context(), []string{"-fake", name, "-from", "Shop <orders@Shop.example>", "-to", "bob@customer.example", "-config-set", "letters", "-send"}, noEnv, &out, false)
+				if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "example.com") || strings.Contains(out.String(), "example.net") {
+					t.Errorf("want %q:\n%s", want, &out)
+				}
+			})
+		})
+	}
+}
+
 func TestJSONIsAnArrayOfFindings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -71,6 +88,8 @@ func TestItSaysWhyItCannotRun(t *testing.T) {
 		{"no sender", nil, "missing: the sender"},
 		{"no region", []string{"-from", "a@example.com"}, "missing: the region"},
 		{"no such world", []string{"-fake", "flat"}, "is no world"},
+		{"a world with a region", []string{"-fake", "sound", "-region", "eu-west-1"}, "leave out -region"},
+		{"a world with a bad sender", []string{"-fake", "sound", "-from", "me"}, "-from: "},
 		{"no such flag", []string{"-x"}, "not defined"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

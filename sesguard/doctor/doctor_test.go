@@ -34,6 +34,9 @@ func TestInAWorldInWhichMailLeavesNothingIsWrong(t *testing.T) {
 			if f.Status != OK && f.Check != checkAuthorization {
 				t.Errorf("%v", f)
 			}
+			if f.Check == checkEndpoint && f.Detail != "resolves to 192.0.2.1" {
+				t.Errorf("%v", f)
+			}
 		}
 		if len(slugs) != len(checks) {
 			t.Errorf("%d of %d checks reported", len(slugs), len(checks))

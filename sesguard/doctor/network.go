@@ -159,7 +159,10 @@ func (r *run) endpoint(ctx context.Context) bool {
 	var dns *net.DNSError
 	switch {
 	case err == nil:
-		f.Detail = fmt.Sprintf("resolves to %d addresses", len(addrs))
+		f.Detail = "resolves to " + strings.Join(addrs[:min(3, len(addrs))], ", ")
+		if n := len(addrs) - 3; n > 0 {
+			f.Detail += fmt.Sprintf(" and %d more", n)
+		}
 	case ctx.Err() != nil:
 		return false
 	case errors.As(err, &dns) && dns.IsNotFound:

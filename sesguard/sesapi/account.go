@@ -124,8 +124,11 @@ func control(ctx context.Context, api any, creds *credentials, op string, do fun
 	}
 	e := *seserrors.FromAPI(op, err)
 	e.MaybeAccepted = false
-	if call.reached.Load() && !call.signed.Load() {
+	switch {
+	case call.reached.Load() && !call.signed.Load():
 		began.verdict(&e)
+	case call.placeless && e.Class == seserrors.Unknown:
+		withoutRegion(&e)
 	}
 	return &e
 }
@@ -140,13 +143,16 @@ func aboutTheAccount(e *seserrors.Error) {
 	}
 }
 
-// A controlCall knows whether the SDK got credentials for a control call.
+// A controlCall knows whether the SDK got credentials for a control call, and
+// whether it could know where to send it.
 type controlCall struct {
 	creds           *credentials
+	placeless       bool
 	reached, signed atomic.Bool
 }
 
 func (c *controlCall) watch(o *sesv2.Options) {
+	c.placeless = o.Region == "" && o.BaseEndpoint == nil
 	o.APIOptions = append(slices.Clip(o.APIOptions), func(stack *middleware.Stack) error {
 		c.reached.Store(true)
 		return stack.Finalize.Insert(identified{}, "GetIdentity", middleware.After)

@@ -260,3 +260,19 @@ func TestAContextThatEndsWhileCredentialsAreGotIsTheCallers(t *testing.T) {
 		t.Errorf("got %v, want Canceled", err)
 	}
 }
+
+func TestAClientWithoutARegionIsDeniedAtOnce(t *testing.T) {
+	unset := func(o *sesv2.Options) { o.Region = "" }
+	never := doer(func(*http.Request) (*http.Response, error) { panic("a request went out") })
+	client := sdkClient(never, unset)
+	_, limited := sesguard.New(New(client, Config{}), sesguard.Options{Limiter: NewAccountLimiter(client)}).Send(t.Context(), letter())
+	_, sent := sesguard.New(New(client, Config{}), sesguard.Options{}).Send(t.Context(), letter())
+	_, guarded := sdkClient(never, unset, Guard(sesguard.Options{})).SendEmail(t.Context(), simpleInput())
+	_, wrapped := Wrap(client, sesguard.Options{}).SendEmail(t.Context(), simpleInput())
+	for name, err := range map[string]error{"Ping": Ping(t.Context(), client), "AccountLimiter": limited, "New": sent, "Guard": guarded, "Wrap": wrapped} {
+		e := seserrors.Classify(err)
+		if e.Class != seserrors.Denied || e.Reason != seserrors.ConfigInvalid || seserrors.MaybeAccepted(err) || !strings.Contains(err.Error(), "AWS_REGION") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -125,6 +125,8 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 		unanswered(ctx, &e)
 	case !r.identified && ctx.Err() == nil:
 		w.creds.verdict(&e)
+	case r.region == "" && r.host == "" && e.Class == seserrors.Unknown && ctx.Err() == nil:
+		withoutRegion(&e)
 	case r.status == 0:
 		unanswered(ctx, &e)
 	case r.status < 300:
@@ -153,6 +155,13 @@ func witnessed(ctx context.Context, own *seserrors.Error, err error, doubt bool)
 		e.Class, e.Reason = seserrors.Unavailable, seserrors.RequestTimeout
 	}
 	return &e
+}
+
+// withoutRegion makes e the error of a client that has no region, which the SDK
+// finds out when it looks for the endpoint and says in words only.
+func withoutRegion(e *seserrors.Error) {
+	e.Class, e.Reason = seserrors.ConfigInvalid.Class(), seserrors.ConfigInvalid
+	e.Message = "the SDK's client has no region: set AWS_REGION, or Region in the aws.Config"
 }
 
 // unanswered gives e, for which no answer was read, the class of its cause.

@@ -97,7 +97,8 @@ func (m Mail) Header(name string) string {
 func (m Mail) Subject() string { return m.Header("Subject") }
 
 // Text returns the plain text: the first text/plain part that is no file,
-// decoded, in UTF-8, with LF as line end; "" if there is none.
+// decoded, in UTF-8, with LF as line end; "" if there is none. A message that
+// is nothing but text ends with a line end, whether its author wrote one or not.
 func (m Mail) Text() string { return m.parts().text }
 
 // HTML is Text for the first text/html part.
