@@ -114,3 +114,53 @@ func TestAnOldDialSaysNothingAfterASuccess(t *testing.T) {
 		})
 	}
 }
+
+// Only a 421 in place of the greeting speaks of the other connections.
+func TestWhatIsNotAboutTheNumberOfConnectionsLowersNoCeiling(t *testing.T) {
+	for _, e := range []seserrors.Error{
+		{Op: "smtp greeting", Class: seserrors.Denied, Reason: seserrors.AccessDenied, Code: 554},
+		{Op: "smtp AUTH", Class: seserrors.Unavailable, Reason: seserrors.ServiceFailure, Code: 421},
+		{Op: "smtp dial", Class: seserrors.Unavailable, Reason: seserrors.Network},
+	} {
+		a := &admission{most: 10, changed: func() {}}
+		ticket, _ := a.admit(wrong, time.Now())
+		reason := e.Reason
+		if again := a.refused(ticket, wrong, &e, 3, 1, time.Now()); again || e.Reason != reason || a.ceiling() != 10 {
+			t.Errorf("%s %d: to wait on %v, reason %s, a ceiling of %d", e.Op, e.Code, again, e.Reason, a.ceiling())
+		}
+	}
+}
+
+// A timer of a ceiling that is gone may still run.
+func TestNoCeilingComesFromALateTimer(t *testing.T) {
+	a := &admission{most: 10, changed: func() {}}
+	a.tick(time.Now())
+	if a.ceiling() != 10 {
+		t.Errorf("a ceiling of %d", a.ceiling())
+	}
+}
+
+// Two refusals of one login in a row count. Other failures are not the first.
+func TestOnlyARefusedLoginMakesTheNextOneTheSecond(t *testing.T) {
+	invalid := seserrors.Error{Op: "smtp AUTH", Class: seserrors.Denied, Reason: seserrors.CredentialsInvalid, Code: 535}
+	a := &admission{most: 10, changed: func() {}}
+	ticket, _ := a.admit(wrong, time.Now())
+	a.refuse(ticket, seserrors.Error{Op: "smtp dial", Class: seserrors.Unavailable, Reason: seserrors.Network}, 0)
+	a.refuse(ticket, invalid, 0)
+	if _, err := a.admit(wrong, time.Now()); err != nil {
+		t.Errorf("the first 535 is remembered: %v", err)
+	}
+	a.refuse(ticket, invalid, 0)
+	if _, err := a.admit(wrong, time.Now()); err == nil {
+		t.Error("the second 535 is not remembered")
+	}
+}
+
+func TestOtherCredentialsDoNotMakeRoomForConnections(t *testing.T) {
+	a := &admission{most: 10, changed: func() {}}
+	ticket, _ := a.admit(wrong, time.Now())
+	a.refuse(ticket, tooMuch, 0)
+	if _, err := a.admit(conn.Login{Username: "c", Password: "d"}, time.Now()); err == nil {
+		t.Error("the server is dialled again at once")
+	}
+}

@@ -203,7 +203,7 @@ func TestASourceOfCredentialsThatHangsIsNotWaitedForLongTheFirstTime(t *testing.
 				return aws.Credentials{}, ctx.Err()
 			})
 			_, err := attempt(t.Context(), t, refusing(t, p))
-			if e := seserrors.Classify(err); e.Class != tc.class || e.MaybeAccepted {
+			if e := seserrors.Classify(err); e.Class != tc.class || e.Reason != seserrors.CredentialsUnavailable || e.MaybeAccepted {
 				t.Errorf("after %v: %v, want %v", tc.hangs, err, tc.class)
 			}
 		})
@@ -236,13 +236,11 @@ func TestAnExpiredTokenIsTriedOnceMore(t *testing.T) {
 	fresh := answer(200, "", `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId><SecretAccessKey>not-a-secret</SecretAccessKey><SessionToken>none</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`)
 	sts := fromWebIdentity(t, inTurn(expired, fresh, expired, expired))
 	tr := New(sdkClient(answer(200, "", accepted), func(o *sesv2.Options) { o.Credentials = sts }), Config{})
-	for i, want := range []seserrors.Class{seserrors.Unavailable, seserrors.Unknown, seserrors.Unavailable, seserrors.Denied} {
+	const expiry, unavailable = seserrors.CredentialsExpired, seserrors.CredentialsUnavailable
+	for i, want := range []*seserrors.Error{{Class: seserrors.Unavailable, Reason: expiry}, nil, {Class: seserrors.Unavailable, Reason: expiry}, {Class: seserrors.Denied, Reason: unavailable}} {
 		_, err := tr.Attempt(t.Context(), build(t, letter()))
-		var class seserrors.Class
-		if e := seserrors.Classify(err); e != nil {
-			class = e.Class
-		}
-		if class != want || seserrors.MaybeAccepted(err) {
+		e := seserrors.Classify(err)
+		if (e == nil) != (want == nil) || e != nil && (e.Class != want.Class || e.Reason != want.Reason || e.MaybeAccepted) {
 			t.Errorf("attempt %d: %v, want %v", i+1, err, want)
 		}
 	}

@@ -3,6 +3,7 @@ package sesapi
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -210,6 +211,78 @@ func TestAccountLimiterKeepsTheLastLimitsWhenAReadFails(t *testing.T) {
 			t.Errorf("%d reads, rate %v; want one failed read and the old rate", a.reads, l.Rate())
 		}
 	})
+}
+
+func TestAReadChangesTheAccountsShareAndNotTheSlowdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 100, Max24HourSend: -1}}
+		l := NewAccountLimiter(a)
+		wait(t, l, 1)
+		l.Observe(t.Context(), 1, seserrors.Classify(seserrors.SendRateExceeded))
+		a.quota.MaxSendRate = 200
+		time.Sleep(accountRefresh)
+		wait(t, l, 1)
+		synctest.Wait()
+		if a.reads != 2 || math.Abs(l.Rate()-190*0.9) > 0.001 {
+			t.Errorf("rate %v after %d reads, want 0.9 of 190", l.Rate(), a.reads)
+		}
+	})
+}
+
+// All of them fit when they come, and wait for their turn.
+func TestWhoWaitsForATurnUsesNoMoreThanTheQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewAccountLimiter(&fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1, Max24HourSend: 10}})
+		wait(t, l, 1)
+		var passed, refused atomic.Int64
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				switch err := l.WaitN(t.Context(), 1); {
+				case err == nil:
+					passed.Add(1)
+				case errors.Is(err, seserrors.QuotaExceeded):
+					refused.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if passed.Load() != 9 || refused.Load() != 11 {
+			t.Errorf("%d passed and %d were refused, want 9 and 11", passed.Load(), refused.Load())
+		}
+	})
+}
+
+// A send that does not fit waits for a read that may bring room, and is told of
+// the quota if the read fails.
+func TestWhatDoesNotFitWaitsForTheReadUnderWay(t *testing.T) {
+	for name, fails := range map[string]error{"room": nil, "a failure": errors.New("no route")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &slowly{fakeAccount{quota: sestypes.SendQuota{MaxSendRate: 1000, Max24HourSend: 10, SentLast24Hours: 10}}, 0}
+				l := NewAccountLimiter(a)
+				if err := l.WaitN(t.Context(), 1); !errors.Is(err, seserrors.QuotaExceeded) {
+					t.Fatalf("got %v", err)
+				}
+				a.quota.SentLast24Hours, a.err, a.d = 0, fails, time.Second
+				time.Sleep(quotaRefresh)
+				start := time.Now()
+				errs := make(chan error)
+				for range 2 { // the first begins the read, and the second finds it
+					go func() { errs <- l.WaitN(t.Context(), 1) }()
+				}
+				for range 2 {
+					err := <-errs
+					if fails == nil && err != nil || fails != nil && !errors.Is(err, seserrors.QuotaExceeded) {
+						t.Errorf("got %v", err)
+					}
+				}
+				if took := time.Since(start); took < time.Second || a.reads != 2 {
+					t.Errorf("%d reads, %v", a.reads, took)
+				}
+			})
+		})
+	}
 }
 
 // slowly answers GetAccount after d, or never if the context ends first.

@@ -353,6 +353,12 @@ func TestASourceThatFailsWithTheContextIsCanceled(t *testing.T) {
 			t.Errorf("got %v, want canceled by its cause and doubt %v", e, doubt)
 		}
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	refused := seserrors.Classify(seserrors.MessageRejected)
+	if err := new(door).witness().verdict(ctx, refused); err != error(refused) {
+		t.Errorf("got %v: what SES has said does not end with the context", err)
+	}
 }
 
 // net/http reads the second pass in a goroutine of its own.
