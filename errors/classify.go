@@ -11,7 +11,8 @@ package errors
 //     context;
 //   - a complete reply of SES in the text of an error of any other type, code
 //     and words together, as libraries leave it that flatten errors with %v. A
-//     text that also tells of a lost connection is Unknown and in doubt.
+//     text that also tells of a lost connection is Unknown and in doubt, and one
+//     in which a refusal for good follows a reply to try again is Unknown.
 //
 // Each may be wrapped or joined however deeply. What is left is Unknown: no
 // other words are looked at.

@@ -1,6 +1,14 @@
 package sesguard
 
-import "context"
+import (
+	"context"
+	stderrors "errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
 
 // A Client sends Messages through one [Transport] by the rules of a [Guard]. It
 // is a [Sender] and safe for concurrent use.
@@ -73,8 +81,31 @@ func (c *Client) SendBuilt(ctx context.Context, m *Mail) (*Receipt, error) {
 		TrackID: m.trackID, Recipients: len(m.recipients),
 	}
 	return c.guard.Do(ctx, info, func(ctx context.Context) (*Receipt, error) {
-		return c.transport.Attempt(ctx, m)
+		r, err := c.transport.Attempt(ctx, m)
+		return r, m.inSandbox(err)
 	})
+}
+
+// inSandbox adds to a refusal of identities what only the mail tells: that some
+// of them are recipients. SES checks those for accounts in its sandbox only.
+func (m *Mail) inSandbox(err error) error {
+	own, ok := stderrors.AsType[*seserrors.Error](err)
+	if !ok || own == nil || own.Reason != seserrors.IdentityNotVerified {
+		return err
+	}
+	var named []string
+	for _, id := range own.Identities {
+		same := func(addr string) bool { return strings.EqualFold(addr, id) }
+		if i := slices.IndexFunc(m.recipients, same); i >= 0 && !same(m.author) && !same(m.from) {
+			named = append(named, m.recipients[i])
+		}
+	}
+	if named == nil {
+		return err
+	}
+	e := *own
+	e.Recipients, e.Err = named, err
+	return fmt.Errorf("the account is in the sandbox, where SES sends to verified recipients only: %w", &e)
 }
 
 // Shutdown is that of the Client's [Guard]: it ends all waits, lets attempts

@@ -207,7 +207,7 @@ func TestLogLinesSayWhatHappenedAndToWhom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := &seserrors.Error{
 			Op: "smtp end of data", Class: seserrors.Throttled, Reason: seserrors.SendRateExceeded, Code: 454,
-			Message: "Throttling failure", Endpoint: "smtp.example:587", Recipients: []string{"b@example.org"},
+			Message: "Throttling failure for <b@example.org>", Endpoint: "smtp.example:587", Recipients: []string{"b@example.org"},
 		}
 		refused := &seserrors.Error{Op: "ses SendEmail", Class: seserrors.Rejected, Reason: seserrors.MessageRejected, Endpoint: "us-east-1"}
 		var out bytes.Buffer

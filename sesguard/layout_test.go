@@ -435,6 +435,15 @@ func TestLayoutTestsThatREADMENamesExist(t *testing.T) {
 	}
 }
 
+// A reader of README learns of each package and what it is for.
+func TestLayoutREADMEListsEveryPackage(t *testing.T) {
+	for name := range arrows {
+		if exists(t, name) && !strings.Contains(string(read(t, "README.md")), "\n| `"+name+"` | ") {
+			t.Errorf("no row says what %s is for", name)
+		}
+	}
+}
+
 func read(t *testing.T, file string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, file))

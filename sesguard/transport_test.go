@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/smtp"
 	"runtime"
@@ -262,5 +263,38 @@ func TestTheDoubtOfAnotherMailThatCanceledThisOneIsNotItsOwn(t *testing.T) {
 	_, err := New(overSMTP(t, srv), Options{}).Send(ctx, letter())
 	if seserrors.MaybeAccepted(err) || !errors.Is(err, other) || !errors.Is(err, seserrors.Canceled) {
 		t.Errorf("got %v, want canceled without doubt, because of the other", err)
+	}
+}
+
+// SES names who is not verified. Whether it is the sender or a recipient, and so
+// what to do, the mail tells.
+func TestARecipientThatIsNotVerifiedMeansTheSandbox(t *testing.T) {
+	for _, tt := range []struct {
+		name, identities string
+		to               string
+		recipients       []string
+	}{
+		{"a recipient", "B@example.org", "b@example.org", []string{"b@example.org"}},
+		{"both", "a@example.com, b@example.org", "b@example.org", []string{"b@example.org"}},
+		{"the sender", "a@example.com", "b@example.org", nil},
+		{"the sender's domain", "example.com", "b@example.org", nil},
+		{"the sender, who is the recipient too", "a@example.com", "a@example.com", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			refusal := seserrors.FromSMTP("smtp end of data", 554,
+				"Message rejected: Email address is not verified. The following identities failed the check in region EU-WEST-1: "+tt.identities)
+			c := New(TransportFunc(func(context.Context, *Mail) (*Receipt, error) {
+				return nil, fmt.Errorf("mine: %w", refusal)
+			}), Options{})
+			_, err := c.Send(t.Context(), &Message{From: "A <a@example.com>", To: []string{tt.to}, Text: "t"})
+			e := seserrors.Classify(err)
+			if e.Class != seserrors.Denied || e.Reason != seserrors.IdentityNotVerified || e.MaybeAccepted || !errors.Is(err, refusal) || !slices.Equal(e.Recipients, tt.recipients) {
+				t.Errorf("got %+v", e)
+			}
+			text := err.Error()
+			if strings.Contains(text, "sandbox") != (tt.recipients != nil) || strings.Contains(text, "b@example") {
+				t.Errorf("got %s", text)
+			}
+		})
 	}
 }

@@ -155,6 +155,40 @@ func TestALoggerMayCallTheClient(t *testing.T) {
 	})
 }
 
+func TestTheLogSaysWhyAConnectionCannotBeSetUp(t *testing.T) {
+	var log bytes.Buffer
+	fails := true
+	bubble(t, func(cfg *Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		dial := cfg.DialContext
+		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if fails {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("no route to host")}
+			}
+			return dial(ctx, network, addr)
+		}
+	}, func(t *testing.T, s *script, c *Client) {
+		c.post(t.Context())
+		fails = false
+		s.once("AUTH", "535 Authentication Credentials Invalid")
+		c.post(t.Context())
+		lines := append(strings.Split(log.String(), "\n"), "")
+		for i, words := range [][]string{
+			{"level=WARN", "cannot be set up", "smtp dial", "smtp.example.com:587", "reason=network", "no route to host"},
+			{"level=WARN", "cannot be set up", "smtp AUTH", "smtp.example.com:587", "reason=credentials-invalid", "code=535", "Authentication Credentials Invalid"},
+		} {
+			for _, w := range words {
+				if !strings.Contains(lines[i], w) {
+					t.Errorf("the line does not say %q: %s", w, lines[i])
+				}
+			}
+		}
+		if strings.Contains(log.String(), secret) || strings.Contains(log.String(), "code=0") {
+			t.Errorf("got %s", log.String())
+		}
+	})
+}
+
 // Errors of the source of credentials say nothing about SES.
 func TestTroubleWithCredentialsIsNotSESsVerdict(t *testing.T) {
 	for _, row := range []struct {

@@ -132,9 +132,9 @@ type Config struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-"`
 
 	// Logger, if not nil, is told at level Debug of connections that open and
-	// close, and at level Warn of those that cannot be set up. No address, no
-	// password and no message is ever logged. A panic of its handler becomes
-	// that of the Send that it was called for, if there is one.
+	// close, and at level Warn of those that cannot be set up, with the error.
+	// No recipient, no password and no message is ever logged. A panic of its
+	// handler becomes that of the Send that it was called for, if there is one.
 	Logger *slog.Logger `json:"-"`
 }
 

@@ -120,7 +120,7 @@ func (c *Client) connect(ctx context.Context, d *dial) (*member, *seserrors.Erro
 	cn, err := conn.Open(ctx, &c.line, l)
 	if err != nil {
 		err = c.failed(d, l, err)
-		c.log(slog.LevelWarn, "connection cannot be set up", slog.String("op", err.Op), slog.Int("code", err.Code), slog.String("reason", string(err.Reason)))
+		c.log(slog.LevelWarn, "connection cannot be set up", slog.Any("error", c.placed(err)))
 		return nil, err
 	}
 	m, open := c.adopt(d, cn)

@@ -123,11 +123,12 @@ func override[T any](own, others []T, key func(T) string) []T {
 // were checked.
 func (in *Bulk) wire(data string) sesv2.SendBulkEmailInput {
 	var v validator
+	bounces, _ := sesguard.ParseAddress(in.ReturnPath)
 	return sesv2.SendBulkEmailInput{
 		DefaultContent:                            &sestypes.BulkEmailContent{Template: in.Template.wire(data)},
 		FromEmailAddress:                          v.wireAddress("", aws.String(in.From)),
 		FromEmailAddressIdentityArn:               optional(in.FromARN),
-		FeedbackForwardingEmailAddress:            v.wireAddress("", optional(in.ReturnPath)),
+		FeedbackForwardingEmailAddress:            optional(bounces.Addr()),
 		FeedbackForwardingEmailAddressIdentityArn: optional(in.ReturnPathARN),
 		ReplyToAddresses:                          v.wireAddresses("", in.ReplyTo, nil),
 		ConfigurationSetName:                      optional(in.ConfigurationSet),

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -240,16 +241,18 @@ func TestAnAttemptHasItsOwnLimit(t *testing.T) {
 		reason seserrors.Reason
 	}{{"within the body", 1, false, seserrors.RequestTimeout}, {"after it", 0, true, seserrors.ResponseLost}} {
 		t.Run(tc.name, func(t *testing.T) {
-			client := sdkClient(doer(func(r *http.Request) (*http.Response, error) {
-				breaks(tc.leave)(r)
-				<-r.Context().Done()
-				return nil, r.Context().Err()
-			}))
-			_, err := New(client, Config{Timeout: time.Millisecond}).Attempt(t.Context(), build(t, letter()))
-			e := seserrors.Classify(err)
-			if e == nil || e.Class != seserrors.Unavailable || e.Reason != tc.reason || e.MaybeAccepted != tc.doubt {
-				t.Errorf("got %v, want %v", err, tc.reason)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				client := sdkClient(doer(func(r *http.Request) (*http.Response, error) {
+					breaks(tc.leave)(r)
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				}))
+				_, err := New(client, Config{Timeout: time.Second}).Attempt(t.Context(), build(t, letter()))
+				e := seserrors.Classify(err)
+				if e == nil || e.Class != seserrors.Unavailable || e.Reason != tc.reason || e.MaybeAccepted != tc.doubt {
+					t.Errorf("got %v, want %v", err, tc.reason)
+				}
+			})
 		})
 	}
 }

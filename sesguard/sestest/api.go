@@ -1,6 +1,7 @@
 package sestest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -67,7 +68,10 @@ func (l *apiListener) Accept() (net.Conn, error) {
 		if f == nil {
 			return tracked, nil
 		}
-		l.srv.wg.Go(func() { tracked.strike(f) })
+		l.srv.wg.Go(func() {
+			leave(c, f.kind)
+			tracked.Close()
+		})
 	}
 }
 
@@ -80,17 +84,6 @@ type apiConn struct {
 func (c *apiConn) Close() error {
 	c.srv.untrack(c.Conn, &c.srv.http)
 	return c.Conn.Close()
-}
-
-// strike ends a connection that nothing is served on.
-func (c *apiConn) strike(f *Fault) {
-	defer c.Close()
-	switch f.kind {
-	case stall:
-		io.Copy(io.Discard, c.Conn)
-	case resetConn:
-		reset(c.Conn)
-	}
 }
 
 // An apiCall is one request.
@@ -162,14 +155,6 @@ func (s *Server) startRequest() bool {
 		s.wg.Add(1)
 	}
 	return !s.closed
-}
-
-// describe notes where a message came from.
-func (c *apiCall) describe(m *submission, request []byte) {
-	m.mail.Request, m.mail.sourceIP = request, hostOf(c.r.RemoteAddr)
-	if c.r.TLS != nil {
-		m.mail.tlsVersion = tlsVersion(*c.r.TLS)
-	}
 }
 
 func (c *apiCall) write(status int, result any, extra http.Header) {
@@ -280,27 +265,59 @@ func (c *apiCall) unknown() (any, *apiFailure) {
 	return nil, &apiFailure{status: 404, code: "UnknownOperationException", message: "The action or operation isn't recognized."}
 }
 
-func (c *apiCall) sendEmail() (any, *apiFailure) {
+// A request asks for messages to be sent.
+type request interface {
+	first(*Account) *submission                              // the message that a scripted refusal speaks of
+	send(c *apiCall, raw []byte) (result any, r *apiFailure) // once no fault prevents it
+}
+
+// message takes a request and plays the script on it.
+func (c *apiCall) message(req request) (any, *apiFailure) {
 	b, failure := c.readBody()
 	if failure != nil {
 		return nil, failure
 	}
-	var req sendRequest
-	problem := json.Unmarshal(b, &req)
-	m, r := req.submission(c.srv.Account)
-	c.describe(m, b)
+	problem := json.Unmarshal(b, req)
 	f := c.srv.take(EndOfData, overAPI)
 	switch {
 	case f.preventsAcceptance():
-		return nil, c.prevent(f, m)
+		return nil, c.prevent(f, req.first(c.srv.Account))
 	case problem != nil:
 		return nil, notJSON()
-	case r != nil:
-		return nil, r.failure()
 	}
-	id, r := c.srv.submit(m)
+	result, failure := req.send(c, b)
+	if failure != nil {
+		return nil, failure
+	}
+	return result, c.after(f)
+}
+
+func (c *apiCall) sendEmail() (any, *apiFailure)     { return c.message(new(sendRequest)) }
+func (c *apiCall) sendBulkEmail() (any, *apiFailure) { return c.message(new(bulkRequest)) }
+
+func (q *sendRequest) first(a *Account) *submission {
+	m, _ := q.submission(a)
+	return m
+}
+
+func (q *sendRequest) send(c *apiCall, raw []byte) (any, *apiFailure) {
+	id, r := c.submit(q, raw, "")
 	if r != nil {
 		return nil, r.failure()
 	}
-	return map[string]string{"MessageId": id}, c.after(f)
+	return map[string]string{"MessageId": id}, nil
+}
+
+// submit submits the message of a request, or of an entry of one.
+func (c *apiCall) submit(q *sendRequest, raw []byte, operation string) (id string, r *refusal) {
+	m, r := q.submission(c.srv.Account)
+	if r != nil {
+		return "", r
+	}
+	m.mail.operation = cmp.Or(operation, m.mail.operation)
+	m.mail.Request, m.mail.sourceIP = raw, hostOf(c.r.RemoteAddr)
+	if c.r.TLS != nil {
+		m.mail.tlsVersion = tlsVersion(*c.r.TLS)
+	}
+	return c.srv.submit(m)
 }

@@ -1,9 +1,6 @@
 package sestest
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 type bulkRequest struct {
 	commonRequest
@@ -27,51 +24,32 @@ type bulkResult struct {
 	MessageId string `json:",omitempty"`
 }
 
-func (c *apiCall) sendBulkEmail() (any, *apiFailure) {
-	b, failure := c.readBody()
-	if failure != nil {
-		return nil, failure
-	}
-	var req bulkRequest
-	problem := json.Unmarshal(b, &req)
-	f := c.srv.take(EndOfData, overAPI)
-	switch {
-	case f.preventsAcceptance():
-		return nil, c.prevent(f, req.first(c.srv.Account))
-	case problem != nil:
-		return nil, notJSON()
-	case len(req.BulkEmailEntries) == 0 || req.DefaultContent.Template == nil:
+func (q *bulkRequest) send(c *apiCall, raw []byte) (any, *apiFailure) {
+	if len(q.BulkEmailEntries) == 0 || q.DefaultContent.Template == nil {
 		return nil, badRequest("The input you provided is invalid.")
 	}
-	results := make([]bulkResult, 0, len(req.BulkEmailEntries))
-	for i := range req.BulkEmailEntries {
-		results = append(results, c.sendEntry(&req, i, b))
+	results := make([]bulkResult, 0, len(q.BulkEmailEntries))
+	for i := range q.BulkEmailEntries {
+		results = append(results, q.sendEntry(c, i, raw))
 	}
-	return map[string]any{"BulkEmailEntryResults": results}, c.after(f)
+	return map[string]any{"BulkEmailEntryResults": results}, nil
 }
 
-// first is the message that a refusal of the whole request speaks of.
+// first is the message of the first entry.
 func (q *bulkRequest) first(a *Account) *submission {
 	var single sendRequest
 	if len(q.BulkEmailEntries) > 0 && q.DefaultContent.Template != nil {
 		single = q.single(0)
 	}
-	m, _ := single.submission(a)
-	return m
+	return single.first(a)
 }
 
-func (c *apiCall) sendEntry(req *bulkRequest, i int, b []byte) bulkResult {
+func (q *bulkRequest) sendEntry(c *apiCall, i int, raw []byte) bulkResult {
 	if f := c.srv.take(entry, overAPI); f != nil {
 		return bulkResult{Status: f.errCode, Error: f.text}
 	}
-	single := req.single(i)
-	m, r := single.submission(c.srv.Account)
-	c.describe(m, b)
-	m.mail.operation = "SendBulkTemplatedEmail"
-	var id string
-	if r == nil {
-		id, r = c.srv.submit(m)
-	}
+	single := q.single(i)
+	id, r := c.submit(&single, raw, "SendBulkTemplatedEmail")
 	if r != nil {
 		status, text := r.bulk()
 		return bulkResult{Status: status, Error: text}

@@ -5,12 +5,8 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"mime"
-	"mime/multipart"
 	"mime/quotedprintable"
-	"net/textproto"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,11 +41,11 @@ func (q *sendRequest) compose(m *submission, s *simple) ([]byte, *refusal) {
 		put(h.Name, h.Value)
 	}
 	put("MIME-Version", "1.0")
-	root, r := s.part()
+	root, r := s.entity()
 	if r != nil {
 		return nil, r
 	}
-	root.writeTo(&b)
+	b.Write(root)
 	return b.Bytes(), nil
 }
 
@@ -66,61 +62,51 @@ func checkCustom(h nameValue) *refusal {
 	return nil
 }
 
-// A part is a MIME entity.
-type part struct {
-	header  textproto.MIMEHeader
-	content []byte
-}
-
-func (s *simple) part() (part, *refusal) {
-	var bodies, inline, files []part
+// entity makes a MIME entity of the content: its header fields and its body.
+func (s *simple) entity() ([]byte, *refusal) {
+	var bodies, inline, files [][]byte
 	if t := s.Body.Text; t != nil {
-		bodies = append(bodies, textPart("text/plain", t.Data))
+		bodies = append(bodies, textEntity("text/plain", t.Data))
 	}
 	if h := s.Body.Html; h != nil {
-		bodies = append(bodies, textPart("text/html", h.Data))
+		bodies = append(bodies, textEntity("text/html", h.Data))
 	}
 	for _, a := range s.Attachments {
-		p, r := a.part()
+		e, r := a.entity()
 		if r != nil {
-			return part{}, r
+			return nil, r
 		}
 		if a.ContentDisposition == "INLINE" {
-			inline = append(inline, p)
+			inline = append(inline, e)
 		} else {
-			files = append(files, p)
+			files = append(files, e)
 		}
 	}
-	p := wrap("alternative", bodies)
-	p = wrap("related", append([]part{p}, inline...))
-	return wrap("mixed", append([]part{p}, files...)), nil
+	e := wrap("alternative", bodies)
+	e = wrap("related", append([][]byte{e}, inline...))
+	return wrap("mixed", append([][]byte{e}, files...)), nil
 }
 
-// wrap makes one part of several.
-func wrap(kind string, parts []part) part {
-	switch len(parts) {
+// wrap makes one entity of several.
+func wrap(kind string, entities [][]byte) []byte {
+	switch len(entities) {
 	case 0:
-		return textPart("text/plain", "")
+		return textEntity("text/plain", "")
 	case 1:
-		return parts[0]
+		return entities[0]
 	}
+	boundary := newUUID()
 	var b bytes.Buffer
-	w := multipart.NewWriter(&b)
-	for _, p := range parts {
-		c, _ := w.CreatePart(p.header) // a bytes.Buffer does not fail
-		c.Write(p.content)
+	fmt.Fprintf(&b, "Content-Type: multipart/%s; boundary=%q\r\n\r\n", kind, boundary)
+	for _, e := range entities {
+		fmt.Fprintf(&b, "--%s\r\n%s\r\n", boundary, e)
 	}
-	w.Close()
-	return part{content: b.Bytes(), header: textproto.MIMEHeader{
-		"Content-Type": {fmt.Sprintf("multipart/%s; boundary=%q", kind, w.Boundary())},
-	}}
+	fmt.Fprintf(&b, "--%s--\r\n", boundary)
+	return b.Bytes()
 }
 
-func textPart(contentType, text string) part {
-	return part{content: quote([]byte(text)), header: textproto.MIMEHeader{
-		"Content-Type":              {contentType + "; charset=UTF-8"},
-		"Content-Transfer-Encoding": {"quoted-printable"},
-	}}
+func textEntity(contentType, text string) []byte {
+	return fmt.Appendf(nil, "Content-Transfer-Encoding: quoted-printable\r\nContent-Type: %s; charset=UTF-8\r\n\r\n%s", contentType, quote([]byte(text)))
 }
 
 func quote(data []byte) []byte {
@@ -131,24 +117,22 @@ func quote(data []byte) []byte {
 	return b.Bytes()
 }
 
-func (a attachment) part() (part, *refusal) {
+func (a attachment) entity() ([]byte, *refusal) {
 	encoding, content, r := a.encode()
 	if r != nil {
-		return part{}, r
+		return nil, r
 	}
-	h := textproto.MIMEHeader{
-		"Content-Type":              {cmp.Or(a.ContentType, "application/octet-stream")},
-		"Content-Transfer-Encoding": {encoding},
-		"Content-Disposition": {mime.FormatMediaType(
-			strings.ToLower(cmp.Or(a.ContentDisposition, "ATTACHMENT")), map[string]string{"filename": a.FileName})},
+	var b bytes.Buffer
+	if a.ContentDescription != "" {
+		fmt.Fprintf(&b, "Content-Description: %s\r\n", mime.QEncoding.Encode("utf-8", a.ContentDescription))
 	}
 	if a.ContentId != "" {
-		h.Set("Content-Id", "<"+strings.Trim(a.ContentId, "<>")+">")
+		fmt.Fprintf(&b, "Content-Id: <%s>\r\n", strings.Trim(a.ContentId, "<>"))
 	}
-	if a.ContentDescription != "" {
-		h.Set("Content-Description", mime.QEncoding.Encode("utf-8", a.ContentDescription))
-	}
-	return part{header: h, content: content}, nil
+	disposition := mime.FormatMediaType(strings.ToLower(cmp.Or(a.ContentDisposition, "ATTACHMENT")), map[string]string{"filename": a.FileName})
+	fmt.Fprintf(&b, "Content-Disposition: %s\r\nContent-Transfer-Encoding: %s\r\nContent-Type: %s\r\n\r\n%s",
+		disposition, encoding, cmp.Or(a.ContentType, "application/octet-stream"), content)
+	return b.Bytes(), nil
 }
 
 // encode writes the content as ContentTransferEncoding says. SEVEN_BIT is the
@@ -176,14 +160,4 @@ func wrapBase64(data []byte) []byte {
 		data = data[n:]
 	}
 	return b.Bytes()
-}
-
-// writeTo writes the part's fields and content behind a header that is still
-// open.
-func (p part) writeTo(b *bytes.Buffer) {
-	for _, name := range slices.Sorted(maps.Keys(p.header)) {
-		fmt.Fprintf(b, "%s: %s\r\n", name, p.header.Get(name))
-	}
-	b.WriteString("\r\n")
-	b.Write(p.content)
 }

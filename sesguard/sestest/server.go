@@ -15,6 +15,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sesguard/sesguard-go/sesguard/sestest/internal/memnet"
 )
 
 // DefaultRegion is the region of a server that was given none.
@@ -49,8 +51,8 @@ type Server struct {
 	Account *Account // what the account may do; for both transports
 	Events  *Events  // what becomes of accepted mails
 
-	memory    map[string]*memListener // nil for a server on loopback
-	dialNames map[string]string       // SES's own names, to the addresses above
+	memory    map[string]*memnet.Listener // nil for a server on loopback
+	dialNames map[string]string           // SES's own names, to the addresses above
 	api       *http.Server
 	listeners []net.Listener
 	done      chan struct{} // closed by Close
@@ -167,8 +169,8 @@ func (s *Server) StartMemory() {
 	s.mustBeNew()
 	api := memAPIHost + ":443"
 	s.SMTPAddr, s.SMTPSAddr, s.PlainAddr, s.URL = memSMTPHost+":587", memSMTPHost+":465", memPlain, "https://"+api
-	smtp, smtps, plain, https := newMemListener(587), newMemListener(465), newMemListener(1025), newMemListener(443)
-	s.memory = map[string]*memListener{s.SMTPAddr: smtp, s.SMTPSAddr: smtps, s.PlainAddr: plain, api: https}
+	smtp, smtps, plain, https := memnet.Listen(587), memnet.Listen(465), memnet.Listen(1025), memnet.Listen(443)
+	s.memory = map[string]*memnet.Listener{s.SMTPAddr: smtp, s.SMTPSAddr: smtps, s.PlainAddr: plain, api: https}
 	s.serve(api, smtp, smtps, plain, https)
 }
 
@@ -308,7 +310,7 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 		return d.DialContext(ctx, network, addr)
 	}
 	if l, ok := s.memory[addr]; ok {
-		return l.dial(ctx)
+		return l.Dial(ctx)
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

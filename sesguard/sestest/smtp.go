@@ -269,26 +269,26 @@ func (x *session) drip(octets string) error {
 
 // leave ends the session without an answer.
 func (x *session) leave(how faultKind) error {
-	switch how {
-	case resetConn:
-		reset(x.tcp)
-	case halfClose:
-		if c, ok := x.tcp.(interface{ CloseWrite() error }); ok {
-			c.CloseWrite()
-		}
-		x.swallow()
-	case stall:
-		x.swallow()
-	default:
-		x.tcp.Close()
-	}
+	x.tcp.SetReadDeadline(time.Time{})
+	leave(x.tcp, how)
 	return errDone
 }
 
-// swallow reads until the client leaves or the server is closed.
-func (x *session) swallow() {
-	x.tcp.SetReadDeadline(time.Time{})
-	io.Copy(io.Discard, x.tcp)
+// leave ends a connection as a fault says.
+func leave(c net.Conn, how faultKind) {
+	switch how {
+	case resetConn:
+		reset(c)
+	case halfClose:
+		if w, ok := c.(interface{ CloseWrite() error }); ok {
+			w.CloseWrite()
+		}
+		fallthrough
+	case stall:
+		io.Copy(io.Discard, c) // until the client leaves or the server is closed
+	default:
+		c.Close()
+	}
 }
 
 func (x *session) ehlo(arg string) error {

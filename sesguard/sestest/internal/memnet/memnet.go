@@ -1,7 +1,11 @@
-package sestest
+// Package memnet is TCP without sockets, for a fake that is to run inside a
+// testing/synctest bubble: connections with buffers, deadlines, half-closes and
+// resets, whose every wait is durably blocking.
+package memnet
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -45,7 +49,6 @@ func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d
 func (d *deadline) stop() {
 	if d.timer != nil {
 		d.timer.Stop()
-		d.timer = nil
 	}
 }
 
@@ -54,20 +57,17 @@ func (p *pipe) setDeadline(d *deadline, t time.Time) {
 	defer p.mu.Unlock()
 	d.stop()
 	d.at = t
-	if wait := time.Until(t); !t.IsZero() && wait > 0 {
-		d.timer = time.AfterFunc(wait, func() { p.expire(d, t) })
+	if now := time.Now(); t.After(now) {
+		wait := t.Sub(now)
+		d.at = now.Add(wait) // by the monotonic clock, as the timer: when it fires, the deadline has passed
+		d.timer = time.AfterFunc(wait, p.wake)
 	}
 	p.cond.Broadcast()
 }
 
-// expire ends the wait for the deadline t, unless another was set. The timer
-// has the say, because a wall clock may be a little behind it.
-func (p *pipe) expire(d *deadline, t time.Time) {
+func (p *pipe) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if d.at.Equal(t) {
-		d.at = time.Unix(0, 0)
-	}
 	p.cond.Broadcast()
 }
 
@@ -148,8 +148,8 @@ func (p *pipe) deafen() (lost bool) {
 	return lost
 }
 
-// A memConn is one end of an in-memory TCP connection.
-type memConn struct {
+// A conn is one end of an in-memory TCP connection.
+type conn struct {
 	in, out     *pipe
 	local, peer net.Addr
 	mu          sync.Mutex
@@ -159,7 +159,7 @@ type memConn struct {
 
 var errReset = os.NewSyscallError("read", syscall.ECONNRESET)
 
-func (c *memConn) Read(b []byte) (int, error) {
+func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.in.read(b)
 	if err != nil && err != io.EOF {
 		err = c.opError("read", err)
@@ -167,7 +167,7 @@ func (c *memConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *memConn) Write(b []byte) (int, error) {
+func (c *conn) Write(b []byte) (int, error) {
 	n, vanished, err := c.out.write(b)
 	if vanished {
 		c.in.end(errReset)
@@ -178,13 +178,13 @@ func (c *memConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *memConn) opError(op string, err error) error {
+func (c *conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.local, Addr: c.peer, Err: err}
 }
 
 // Close ends both directions. As in TCP the peer sees a reset, not an orderly
 // end, if octets that it sent were not read, or after SetLinger(0).
-func (c *memConn) Close() error {
+func (c *conn) Close() error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -202,48 +202,46 @@ func (c *memConn) Close() error {
 }
 
 // CloseWrite ends the writing direction only.
-func (c *memConn) CloseWrite() error {
+func (c *conn) CloseWrite() error {
 	c.out.end(io.EOF)
 	return nil
 }
 
 // SetLinger with 0 makes Close a reset, as (*net.TCPConn).SetLinger does.
-func (c *memConn) SetLinger(sec int) error {
+func (c *conn) SetLinger(sec int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.linger0 = sec == 0
 	return nil
 }
 
-func (c *memConn) LocalAddr() net.Addr  { return c.local }
-func (c *memConn) RemoteAddr() net.Addr { return c.peer }
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.peer }
 
-func (c *memConn) SetDeadline(t time.Time) error {
-	c.in.setDeadline(&c.in.rd, t)
-	c.out.setDeadline(&c.out.wr, t)
-	return nil
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-func (c *memConn) SetReadDeadline(t time.Time) error {
+func (c *conn) SetReadDeadline(t time.Time) error {
 	c.in.setDeadline(&c.in.rd, t)
 	return nil
 }
 
-func (c *memConn) SetWriteDeadline(t time.Time) error {
+func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.out.setDeadline(&c.out.wr, t)
 	return nil
 }
 
-// newMemConns returns the two ends of a connection.
-func newMemConns(client, server net.Addr) (c, s *memConn) {
+// newConns returns the two ends of a connection.
+func newConns(client, server net.Addr) (c, s *conn) {
 	up, down := newPipe(), newPipe()
-	c = &memConn{in: down, out: up, local: client, peer: server}
-	s = &memConn{in: up, out: down, local: server, peer: client}
+	c = &conn{in: down, out: up, local: client, peer: server}
+	s = &conn{in: up, out: down, local: server, peer: client}
 	return c, s
 }
 
-// A memListener hands the server's ends of dialled connections to Accept.
-type memListener struct {
+// A Listener hands the server's ends of dialled connections to Accept.
+type Listener struct {
 	addr   net.Addr
 	mu     sync.Mutex
 	cond   sync.Cond
@@ -252,17 +250,21 @@ type memListener struct {
 	closed bool
 }
 
-func newMemListener(port uint16) *memListener {
-	l := &memListener{addr: memAddr(port)}
+// Listen returns a listener at this port of 127.0.0.1, which nothing but its Dial
+// reaches.
+func Listen(port uint16) *Listener {
+	l := &Listener{addr: loopback(port)}
 	l.cond.L = &l.mu
 	return l
 }
 
-func memAddr(port uint16) net.Addr {
+func loopback(port uint16) net.Addr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
 }
 
-func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
+// Dial returns the client's end of a new connection. As in TCP it does not wait for
+// Accept.
+func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, l.dialError(err)
 	}
@@ -272,17 +274,18 @@ func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
 		return nil, l.dialError(os.NewSyscallError("connect", syscall.ECONNREFUSED))
 	}
 	l.dials++
-	c, s := newMemConns(memAddr(10000+l.dials%50000), l.addr)
+	c, s := newConns(loopback(10000+l.dials%50000), l.addr)
 	l.queue = append(l.queue, s)
 	l.cond.Broadcast()
 	return c, nil
 }
 
-func (l *memListener) dialError(err error) error {
+func (l *Listener) dialError(err error) error {
 	return &net.OpError{Op: "dial", Net: "tcp", Addr: l.addr, Err: err}
 }
 
-func (l *memListener) Accept() (net.Conn, error) {
+// Accept returns the server's end of the next connection.
+func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.queue) == 0 && !l.closed {
@@ -296,7 +299,8 @@ func (l *memListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-func (l *memListener) Close() error {
+// Close ends Accept, and resets the connections that it did not return.
+func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
@@ -308,4 +312,5 @@ func (l *memListener) Close() error {
 	return nil
 }
 
-func (l *memListener) Addr() net.Addr { return l.addr }
+// Addr is the listener's address.
+func (l *Listener) Addr() net.Addr { return l.addr }

@@ -1,4 +1,4 @@
-package sestest
+package memnet
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-func pipeTest(t *testing.T, f func(t *testing.T, c, s *memConn)) {
+func pipeTest(t *testing.T, f func(t *testing.T, c, s *conn)) {
 	synctest.Test(t, func(t *testing.T) {
-		c, s := newMemConns(memAddr(10001), memAddr(25))
+		c, s := newConns(loopback(10001), loopback(25))
 		defer s.Close()
 		defer c.Close()
 		f(t, c, s)
@@ -22,7 +22,7 @@ func pipeTest(t *testing.T, f func(t *testing.T, c, s *memConn)) {
 }
 
 func TestAReaderDrainsBeforeItSeesTheEnd(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		io.WriteString(s, "221 Bye\r\n")
 		s.Close()
 		if got, err := io.ReadAll(c); string(got) != "221 Bye\r\n" || err != nil {
@@ -32,7 +32,7 @@ func TestAReaderDrainsBeforeItSeesTheEnd(t *testing.T) {
 }
 
 func TestTheFirstWriteToAClosedPeerSucceedsAndDrawsAReset(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		io.WriteString(s, "451")
 		s.Close()
 		if _, err := io.WriteString(c, "MAIL"); err != nil {
@@ -49,13 +49,13 @@ func TestTheFirstWriteToAClosedPeerSucceedsAndDrawsAReset(t *testing.T) {
 }
 
 func TestUnreadOctetsOrNoLingerMakeAReset(t *testing.T) {
-	tests := map[string]func(c, s *memConn){
-		"unread octets": func(c, s *memConn) { io.WriteString(c, "x") },
-		"no linger":     func(c, s *memConn) { s.SetLinger(0) },
+	tests := map[string]func(c, s *conn){
+		"unread octets": func(c, s *conn) { io.WriteString(c, "x") },
+		"no linger":     func(c, s *conn) { s.SetLinger(0) },
 	}
 	for name, prepare := range tests {
 		t.Run(name, func(t *testing.T) {
-			pipeTest(t, func(t *testing.T, c, s *memConn) {
+			pipeTest(t, func(t *testing.T, c, s *conn) {
 				prepare(c, s)
 				s.Close()
 				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
@@ -67,13 +67,13 @@ func TestUnreadOctetsOrNoLingerMakeAReset(t *testing.T) {
 }
 
 func TestDeadlinesPassExactly(t *testing.T) {
-	waits := map[string]func(c *memConn) error{
-		"read": func(c *memConn) error {
+	waits := map[string]func(c *conn) error{
+		"read": func(c *conn) error {
 			c.SetReadDeadline(time.Now().Add(time.Second))
 			_, err := c.Read(make([]byte, 1))
 			return err
 		},
-		"write": func(c *memConn) error {
+		"write": func(c *conn) error {
 			c.SetWriteDeadline(time.Now().Add(time.Second))
 			_, err := c.Write(make([]byte, pipeSize+1))
 			return err
@@ -81,7 +81,7 @@ func TestDeadlinesPassExactly(t *testing.T) {
 	}
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
-			pipeTest(t, func(t *testing.T, c, s *memConn) {
+			pipeTest(t, func(t *testing.T, c, s *conn) {
 				begin := time.Now()
 				err := wait(c)
 				if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) != time.Second {
@@ -96,7 +96,7 @@ func TestDeadlinesPassExactly(t *testing.T) {
 }
 
 func TestADeadlineInThePastEndsAWaitAndCanBeLifted(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		done := make(chan error)
 		go func() {
 			_, err := c.Read(make([]byte, 1))
@@ -116,7 +116,7 @@ func TestADeadlineInThePastEndsAWaitAndCanBeLifted(t *testing.T) {
 }
 
 func TestAReplacedDeadlineDoesNotStrike(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		c.SetReadDeadline(time.Now().Add(time.Second))
 		c.SetReadDeadline(time.Now().Add(3 * time.Second))
 		time.AfterFunc(2*time.Second, func() { io.WriteString(s, "x") })
@@ -127,7 +127,7 @@ func TestAReplacedDeadlineDoesNotStrike(t *testing.T) {
 }
 
 func TestAWriterWaitsForRoom(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		sent := strings.Repeat("x", 3*pipeSize)
 		wrote := false
 		go func() {
@@ -146,7 +146,7 @@ func TestAWriterWaitsForRoom(t *testing.T) {
 }
 
 func TestCloseEndsTheOwnersWaits(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		errs := make(chan error, 2)
 		go func() { _, err := c.Read(make([]byte, 1)); errs <- err }()
 		go func() { _, err := c.Write(make([]byte, pipeSize+1)); errs <- err }()
@@ -164,7 +164,7 @@ func TestCloseEndsTheOwnersWaits(t *testing.T) {
 }
 
 func TestAHalfClosedConnectionStillReads(t *testing.T) {
-	pipeTest(t, func(t *testing.T, c, s *memConn) {
+	pipeTest(t, func(t *testing.T, c, s *conn) {
 		s.CloseWrite()
 		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("read: %v", err)
@@ -177,8 +177,8 @@ func TestAHalfClosedConnectionStillReads(t *testing.T) {
 }
 
 func TestAClosedListenerRefusesDials(t *testing.T) {
-	l := newMemListener(25)
-	queued, err := l.dial(t.Context())
+	l := Listen(25)
+	queued, err := l.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestAClosedListenerRefusesDials(t *testing.T) {
 	if _, err := queued.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a connection that was never accepted reads %v", err)
 	}
-	if _, err := l.dial(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err := l.Dial(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("dial: %v", err)
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
