@@ -24,8 +24,8 @@ type job struct {
 // a database table an acknowledgement deletes the row, a requeue sets the time
 // at which it is seen again, and held and dead are queues of their own.
 type consumer struct {
-	send    func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) // one attempt a call: the queue does the waiting
-	timeout time.Duration                                                    // of a call
+	send    sendFunc      // one attempt a call: the queue does the waiting
+	timeout time.Duration // of a call
 	policy  retry.Policy
 	log     *log.Logger
 
@@ -37,6 +37,9 @@ type consumer struct {
 }
 
 const everyone = ""
+
+// A sendFunc is the SendBuilt of a client.
+type sendFunc func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error)
 
 // drain sends what is ready until nothing is left or ctx ends. What was not
 // sent is still in ready then.

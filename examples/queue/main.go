@@ -140,7 +140,7 @@ func newConsumer(ses *sestest.Server, logger *log.Logger) (c *consumer, stop fun
 }
 
 // troubled prepares the fake's answer to the first attempt to some recipients.
-func troubled(ses *sestest.Server, next func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error)) func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
+func troubled(ses *sestest.Server, next sendFunc) sendFunc {
 	trouble := map[string]sestest.Fault{
 		"throttled@example.org": sestest.Refuse(seserrors.SendRateExceeded),
 		"lost@example.org":      sestest.AcceptThenCut(),

@@ -187,7 +187,7 @@ func TestAnEventThatComesBeforeTheDoubtSettlesIt(t *testing.T) {
 	}
 }
 
-func newTestConsumer(send func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error)) *consumer {
+func newTestConsumer(send sendFunc) *consumer {
 	logger := log.New(io.Discard, "", 0)
 	return &consumer{
 		send:    send,
