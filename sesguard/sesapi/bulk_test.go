@@ -150,6 +150,7 @@ func TestBulkSendsOnlyTheFailedEntriesAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, srv *sestest.Server) {
 		const n = 10_000
 		in := bulkOf(n)
+		in.ChunkSize = 1000 // more than SES takes
 		api := &fateful{api: sdkOf(srv), fates: make(map[string][]string)}
 		want := make(map[int]string)
 		for i := range n {
