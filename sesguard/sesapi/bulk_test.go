@@ -820,6 +820,16 @@ func TestBulkChecksDataAsSESMergesIt(t *testing.T) {
 	}
 }
 
+func TestBulkTellsOnceWhatAllEntriesShare(t *testing.T) {
+	in := bulkOf(3)
+	in.Tags = []sesguard.Tag{{Name: "a b", Value: "x"}}
+	in.Template.Headers = []sesguard.Header{{Name: "Subject", Value: "x"}}
+	_, results, err := prepare(in)
+	if got, want := fieldsOf(t, err), []string{"Tags[0].Name", "Template.Headers[0].Name"}; !slices.Equal(got, want) || results[0].Err != nil {
+		t.Errorf("problems of %q, want %q", got, want)
+	}
+}
+
 func TestBulkInputAsSESGetsIt(t *testing.T) {
 	in := bulkOf(2)
 	in.ReturnPath, in.ReplyTo = "Bounces <bounce@example.com>", []string{"Büro <help@example.com>"}
