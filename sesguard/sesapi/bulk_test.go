@@ -150,6 +150,7 @@ func TestBulkSendsOnlyTheFailedEntriesAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, srv *sestest.Server) {
 		const n = 10_000
 		in := bulkOf(n)
+		in.ChunkSize = 1000 // more than SES takes
 		api := &fateful{api: sdkOf(srv), fates: make(map[string][]string)}
 		want := make(map[int]string)
 		for i := range n {
@@ -705,7 +706,7 @@ func TestBulkKeepsNothingOfItsInput(t *testing.T) {
 		in.Entries[0].Tags = make([]sesguard.Tag, 1, 9)
 		in.Entries[0].Tags[0] = sesguard.Tag{Name: "kind", Value: "y"}
 		in.Entries[1].To[0] = "Ann <ann@bücher.example>"
-		before := fmt.Sprintf("%+v %+v", in.Tags[:9], in.Entries)
+		before := fmt.Sprintf("%+v %+v %+v", in.Tags[:9], in.Entries[0].Tags[:9], in.Entries)
 		in.Progress = func(int, BulkResult) {
 			for i := range in.Entries { // nobody looks at them any more
 				in.Entries[i].To[0] = "other@example.org"
@@ -741,7 +742,7 @@ func TestBulkKeepsNothingOfItsInput(t *testing.T) {
 		if _, err := newBulker(sdkOf(srv), sesguard.Options{TrackTag: "track"}).Send(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
-		if after := fmt.Sprintf("%+v %+v", in.Tags[:9], in.Entries); after != before {
+		if after := fmt.Sprintf("%+v %+v %+v", in.Tags[:9], in.Entries[0].Tags[:9], in.Entries); after != before {
 			t.Error("the input was written to")
 		}
 	})
@@ -790,6 +791,42 @@ func TestBulkChecksAllBeforeItSends(t *testing.T) {
 		if (r.Err != nil) != (i >= 3 && i <= 10) || r.Receipt != nil {
 			t.Errorf("entry %d: %v", i, r.Err)
 		}
+	}
+}
+
+// The data of an entry is laid over the defaults, object by object, before it is
+// checked.
+func TestBulkChecksDataAsSESMergesIt(t *testing.T) {
+	type data = map[string]any
+	for _, tt := range []struct {
+		name          string
+		defaults, own any
+		want          []string
+	}{
+		{"a default", data{"a": data{"b": 1}}, data{}, nil},
+		{"no data of its own", data{"a": data{"b": 1}}, nil, nil},
+		{"beside a default", data{"a": data{"c": 1}}, data{"a": data{"b": 1}}, nil},
+		{"in the place of null", data{"a": data{"b": nil}}, data{"a": data{"b": 1}}, nil},
+		{"null in the place of a default", data{"a": data{"b": 1}}, data{"a": data{"b": nil}}, []string{"Entries[0].Data.a.b"}},
+		{"text in the place of an object", data{"a": data{"b": 1}}, data{"a": "x"}, []string{"Entries[0].Data.a.b"}},
+		{"neither", nil, nil, []string{"Entries[0].Data.a.b"}},
+		{"defaults that are no object", "x", data{"a": data{"b": 1}}, []string{"Defaults"}},
+	} {
+		in := &Bulk{From: "shop@example.com", Template: Template{Text: "{{a.b}}"}, Defaults: tt.defaults, Entries: []BulkEntry{{To: []string{"a@example.org"}, Data: tt.own}}}
+		_, _, err := prepare(in)
+		if got := fieldsOf(t, err); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: problems of %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestBulkTellsOnceWhatAllEntriesShare(t *testing.T) {
+	in := bulkOf(3)
+	in.Tags = []sesguard.Tag{{Name: "a b", Value: "x"}}
+	in.Template.Headers = []sesguard.Header{{Name: "Subject", Value: "x"}}
+	_, results, err := prepare(in)
+	if got, want := fieldsOf(t, err), []string{"Tags[0].Name", "Template.Headers[0].Name"}; !slices.Equal(got, want) || results[0].Err != nil {
+		t.Errorf("problems of %q, want %q", got, want)
 	}
 }
 
@@ -903,6 +940,24 @@ func TestBulkerSendsSeveralAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// Three tags leave room for a fourth, which is each entry's own.
+func TestBulkEntriesHaveIDsOfTheirOwn(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *sestest.Server) {
+		in := bulkOf(50)
+		in.Tags = []sesguard.Tag{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}, {Name: "c", Value: "3"}}
+		results, err := newBulker(sdkOf(srv), sesguard.Options{TrackTag: "track"}).Send(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := bySES(srv)
+		for i, r := range results {
+			if m := got[recipient(i)]; r.Err != nil || len(m) != 1 || m[0].Tags["track"] != r.Receipt.TrackID || m[0].Tags["c"] != "3" {
+				t.Errorf("entry %d: %+v, %v; SES has %v", i, r.Receipt, r.Err, m)
+			}
+		}
 	})
 }
 

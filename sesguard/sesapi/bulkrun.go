@@ -142,7 +142,7 @@ func (r *bulkRun) attempt(ctx context.Context, n int) (*sesguard.Receipt, error)
 	return s.receipt, s.err
 }
 
-// send makes the call of the chunk, or replies that there was no time for it.
+// send makes the call of the chunk, and gives out what it said.
 func (r *bulkRun) send() {
 	slices.SortFunc(r.chunk, func(a, b *seat) int { return a.n - b.n })
 	if r.paced.Load() {
@@ -151,11 +151,13 @@ func (r *bulkRun) send() {
 	r.calling = true
 	replies := r.call(r.ctx, r.input())
 	r.calling = false
-	for i, s := range r.chunk {
-		s.reply = replies[i]
-		if e := seserrors.Classify(s.err); r.refusal == nil && r.refusesAll(e, s.whole) {
+	for _, reply := range replies {
+		if e := seserrors.Classify(reply.err); r.refusal == nil && r.refusesAll(e, reply.whole) {
 			r.refusal = e
 		}
+	}
+	for i, s := range r.chunk {
+		s.reply = replies[i]
 		close(s.done)
 	}
 	r.chunk = nil
