@@ -1,0 +1,5 @@
+package dbtest
+
+const jobVariable = "SESGUARD_OUTBOX_JOB"
+
+func work(job string) int { return 0 }
