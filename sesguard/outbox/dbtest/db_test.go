@@ -137,7 +137,7 @@ func (p place) open(t testing.TB) *sql.DB {
 }
 
 func sqlitePlace(t testing.TB) place {
-	return place{"sqlite", "file:" + filepath.Join(t.TempDir(), "outbox.db")}
+	return place{"sqlite", "file:" + filepath.Join(t.TempDir(), "outbox.db") + "?_pragma=busy_timeout(10000)"}
 }
 
 var databases atomic.Int64
