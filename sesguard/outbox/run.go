@@ -78,6 +78,7 @@ func (r *run) loop(ctx context.Context) {
 	defer look.Stop()
 	wake := r.opts.Wake
 	for {
+		waited := false
 		select {
 		case <-ctx.Done():
 			return
@@ -96,13 +97,15 @@ func (r *run) loop(ctx context.Context) {
 			}
 		case <-r.wake:
 		case <-look.C:
+			waited = true
 		}
-		look.Reset(r.fill(ctx))
+		look.Reset(r.fill(ctx, waited))
 	}
 }
 
-// fill claims mails for the free places and returns when to look again.
-func (r *run) fill(ctx context.Context) time.Duration {
+// fill claims mails for the free places and returns when to look again. Waited
+// says that it is time to, however few places are free.
+func (r *run) fill(ctx context.Context, waited bool) time.Duration {
 	for {
 		select {
 		case <-r.finished:
@@ -116,7 +119,7 @@ func (r *run) fill(ctx context.Context) time.Duration {
 	// a few are waited for, but not long.
 	const together = 5 * time.Millisecond
 	free := r.opts.Concurrency - r.busy
-	if r.hungry.CompareAndSwap(true, false) && free < max(1, r.opts.Concurrency/4) {
+	if !waited && r.hungry.Load() && free < r.opts.Concurrency/4 {
 		return together
 	}
 	r.mu.Lock()
@@ -126,6 +129,7 @@ func (r *run) fill(ctx context.Context) time.Duration {
 	if n == 0 {
 		return r.opts.Poll
 	}
+	r.hungry.Store(false)
 	list, err := r.claim(ctx, n)
 	r.trouble(ctx, "claim", err)
 	for _, m := range list {
