@@ -46,7 +46,7 @@ type run struct {
 // or its own identity show to be another: see [Outbox.Adopt].
 func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	if err := o.own(ctx); err != nil {
-		return err
+		return unless(ctx, err)
 	}
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -57,7 +57,7 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 		memory: newMemory(), attempts: attempts, cursor: map[int64]string{}, held: map[string]int64{},
 	}
 	if err := r.beat(ctx); err != nil {
-		return err
+		return unless(ctx, err)
 	}
 	var background sync.WaitGroup
 	background.Go(r.writer)
@@ -66,7 +66,16 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	r.drain(cut)
 	close(r.changes)
 	background.Wait()
-	return r.leave()
+	r.leave()
+	return nil
+}
+
+// unless returns err, nil if ctx has ended: then it was to be.
+func unless(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // loop claims mails for free places and starts their sends. The audit is here
@@ -178,7 +187,8 @@ func (r *run) beat(ctx context.Context) error {
 	})
 }
 
-func (r *run) leave() error {
+// leave takes the process off the list. What it may have left is swept at once.
+func (r *run) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), heartbeat)
 	defer cancel()
 	err := r.database.write(ctx, func(x querier) error {
@@ -188,5 +198,4 @@ func (r *run) leave() error {
 	if err != nil {
 		r.log.Error("outbox: the database fails", "at", "end", "err", err)
 	}
-	return nil
 }

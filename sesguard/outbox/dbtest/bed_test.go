@@ -179,3 +179,17 @@ func (b *bed) until(what string, ok func() bool) {
 		}
 	}
 }
+
+// perSecond is a rate limiter that begins with the bubble that uses it.
+type perSecond struct {
+	rate    float64
+	once    sync.Once
+	limiter *sesguard.RateLimiter
+}
+
+func (l *perSecond) WaitN(ctx context.Context, n int) error {
+	l.once.Do(func() { l.limiter = sesguard.NewRateLimiter(l.rate) })
+	return l.limiter.WaitN(ctx, n)
+}
+
+func (l *perSecond) Observe(context.Context, int, error) {}

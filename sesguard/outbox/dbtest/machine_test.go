@@ -194,7 +194,7 @@ func TestAnOutageStopsThisProcessAndBurnsFewAttempts(t *testing.T) {
 }
 
 func TestGroupsShareTheRateAndUrgentMailGoesFirst(t *testing.T) {
-	inFakeTime(t, outbox.Options{Limiter: sesguard.NewRateLimiter(14)}, func(t *testing.T, b *bed) {
+	inFakeTime(t, outbox.Options{Limiter: &perSecond{rate: 14}}, func(t *testing.T, b *bed) {
 		b.enqueueMany(2000, func(_ int, e *outbox.Entry) { e.Priority, e.Group = outbox.Bulk, "big" })
 		defer b.start()()
 		time.Sleep(10 * time.Second)
@@ -304,7 +304,7 @@ func TestDecisionsHappenInTheStatesThatAllowThem(t *testing.T) {
 
 // A canceled mail is never sent, also when a process has claimed it already.
 func TestCancelOfAClaimedMailIsCertain(t *testing.T) {
-	inFakeTime(t, outbox.Options{Limiter: sesguard.NewRateLimiter(1)}, func(t *testing.T, b *bed) {
+	inFakeTime(t, outbox.Options{Limiter: &perSecond{rate: 1}}, func(t *testing.T, b *bed) {
 		ids := b.enqueueMany(10, nil) // all are claimed and wait for the limiter
 		defer b.start()()
 		time.Sleep(2500 * time.Millisecond)
