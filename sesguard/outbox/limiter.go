@@ -72,6 +72,7 @@ type Limiter struct {
 	d         *database // nil: not used yet
 	next, end time.Time // of the slice in hand
 	cost      time.Duration
+	left      float64 // recipients of the slice in hand that nobody used: the quota gets them back
 }
 
 // NewLimiter returns a Limiter on the tables that [Open] made in db. It needs no
@@ -148,6 +149,7 @@ func (l *Limiter) slot(ctx context.Context, n int) (time.Time, error) {
 		}
 	}
 	start := l.next
+	l.left -= float64(n)
 	l.next = l.next.Add(time.Duration(n) * l.cost)
 	return start, nil
 }
@@ -202,13 +204,18 @@ var (
 	// The rate recovers with the time since it was slowed.
 	effective = fmt.Sprintf("{min}(share, rate + share * %g * ({clock} - slowed) / 1000000.0)", rateRecovery)
 
+	// What is spent, less what the slice before did not need.
+	unused = "{max}(0, spent - cast($4 as double precision))"
+
 	// The row's lock makes the order of the processes; the clock is read after
-	// it. A slice is a tenth of a second, or as much as one mail needs.
-	amount    = fmt.Sprintf("{max}(cast($2 as double precision), floor(%s * %g))", effective, slice.Seconds())
+	// it. A slice is a tenth of a second, no more than the quota has left, or as
+	// much as one mail needs.
+	amount = fmt.Sprintf("{max}(cast($2 as double precision), {min}(floor(%s * %g), case when room < 0 then 1e9 else room - %s end))",
+		effective, slice.Seconds(), unused)
 	begins    = fmt.Sprintf("{max}({min}(free, {clock} + %d), {clock}, until)", ceiling.Microseconds())
-	takeSlice = fmt.Sprintf(`update {rate} set spent = spent + %[1]s, free = %[2]s + cast(%[1]s * 1000000.0 / %[3]s as bigint)
-		where key = $1 and share > 0 and (room < 0 or spent + %[1]s <= room) and %[2]s <= {clock} + $3
-		returning free - {clock}, %[1]s, %[3]s`, amount, begins, effective)
+	takeSlice = fmt.Sprintf(`update {rate} set taken = %[1]s, spent = %[4]s + %[1]s, free = %[2]s + cast(%[1]s * 1000000.0 / %[3]s as bigint)
+		where key = $1 and share > 0 and (room < 0 or %[4]s + %[1]s <= room) and %[2]s <= {clock} + $3
+		returning free - {clock}, taken, %[3]s`, amount, begins, effective, unused)
 
 	strike = fmt.Sprintf("{clock} < {max}(slowed, until) + %d", strikeWindow.Microseconds())
 	slowed = fmt.Sprintf(`update {rate} set rate = {max}(%[1]s * %[2]g, share * %[3]g), slowed = {clock},
@@ -228,7 +235,7 @@ func (l *Limiter) tell(ctx context.Context) error {
 	}
 	if l.spent.Swap(false) && l.opts.Quota != nil {
 		l.end = time.Time{}
-		if _, err := l.row(ctx, "update {rate} set room = spent where key = $1 returning key", nothing); err != nil {
+		if _, err := l.row(ctx, "update {rate} set room = 0 where key = $1 returning key", nothing); err != nil {
 			l.spent.Store(true)
 			return err
 		}
@@ -249,13 +256,15 @@ func (l *Limiter) take(ctx context.Context, n int) error {
 		}
 		var ahead int64
 		var got, rate float64
-		found, err := l.row(ctx, takeSlice, func(r *sql.Rows) error { return r.Scan(&ahead, &got, &rate) }, n, patience.Microseconds())
+		found, err := l.row(ctx, takeSlice, func(r *sql.Rows) error { return r.Scan(&ahead, &got, &rate) },
+			n, patience.Microseconds(), l.left)
 		if err != nil {
 			return err
 		}
 		if found {
 			l.end = time.Now().Add(time.Duration(ahead) * time.Microsecond)
 			l.cost = time.Duration(float64(time.Second) / rate)
+			l.left = got
 			l.next = l.end.Add(-time.Duration(got * float64(l.cost)))
 			l.end = l.end.Add(time.Microsecond * time.Duration(got+1)) // what rounding took
 			return nil
@@ -286,7 +295,7 @@ func (l *Limiter) refused(ctx context.Context, n int) (again bool, err error) {
 		return true, nil
 	case share <= 0:
 		return false, limited(seserrors.SendRateExceeded, "the limiter's rate is 0: nothing may pass", 0)
-	case room >= 0 && spent+float64(n) > room:
+	case room >= 0 && max(0, spent-l.left)+float64(n) > room:
 		return false, limited(seserrors.DailyQuotaExceeded, "the quota of 24 hours has no room", quotaAge)
 	}
 	return false, limited(seserrors.SendRateExceeded, "the turn comes too late", time.Duration(ahead)*time.Microsecond)

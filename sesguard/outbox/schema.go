@@ -80,6 +80,7 @@ var migrations = [version][]string{{
 	until bigint not null,
 	room double precision not null,
 	spent double precision not null,
+	taken double precision not null default 0,
 	read bigint not null)`,
 	`create view {outbox} as select id, key, grp as "group", sender as "from", tenant, cset as configuration_set, state,
 	case priority when 2 then 'urgent' when 1 then 'normal' else 'bulk' end as priority,

@@ -186,6 +186,22 @@ func TestLimiterRefusesWithoutItsDatabase(t *testing.T) {
 	}
 }
 
+// A slice that nobody used is no part of the quota.
+func TestLimiterGivesBackWhatASliceDidNotNeed(t *testing.T) {
+	quota := func(context.Context) (sesguard.Quota, error) {
+		return sesguard.Quota{PerSecond: 1000, Max24Hours: 100}, nil
+	}
+	limitersInFakeTime(t, 1, outbox.LimiterOptions{Quota: quota}, func(t *testing.T, _ *sql.DB, list []*outbox.Limiter) {
+		for n := range 101 {
+			err := list[0].WaitN(t.Context(), 1)
+			if (err == nil) != (n < 100) {
+				t.Fatalf("mail %d: %v", n+1, err)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 // The statements are the same on every database.
 func TestLimiterOnEachDatabase(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, p place) {
