@@ -205,9 +205,10 @@ func (o *Outbox) store(ctx context.Context, x execer, rows []row) ([]Ticket, err
 }
 
 func (o *Outbox) pack(entries []Entry) ([]row, error) {
+	var c compressor
 	rows := make([]row, 0, len(entries))
 	for i, e := range entries {
-		r, err := o.packOne(e)
+		r, err := o.packOne(e, &c)
 		if err != nil {
 			return nil, fmt.Errorf("outbox: entry %d: %w", i, err)
 		}
@@ -216,7 +217,7 @@ func (o *Outbox) pack(entries []Entry) ([]row, error) {
 	return rows, nil
 }
 
-func (o *Outbox) packOne(e Entry) (row, error) {
+func (o *Outbox) packOne(e Entry, c *compressor) (row, error) {
 	mail, err := e.build()
 	if err != nil {
 		return row{}, err
@@ -230,7 +231,7 @@ func (o *Outbox) packOne(e Entry) (row, error) {
 		sum := sha256.Sum256([]byte(e.Key))
 		r.id = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])
 	}
-	r.content, r.coding = compress(content)
+	r.content, r.coding = c.compress(content)
 	due, deadline := int64(0), never
 	if !e.SendAt.IsZero() {
 		due = e.SendAt.UnixMicro()
@@ -287,18 +288,22 @@ const (
 	gzipped = 1
 )
 
+// A compressor serves one call: its tables take longer to make than most mails
+// to compress.
+type compressor struct{ w *gzip.Writer }
+
 // compress compresses what is worth it.
-func compress(content []byte) ([]byte, int64) {
+func (c *compressor) compress(content []byte) ([]byte, int64) {
 	if len(content) < 1<<10 {
 		return content, plain
 	}
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // the level is a constant
+	if c.w == nil {
+		c.w, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // an error is about the level
 	}
-	w.Write(content)
-	w.Close()
+	c.w.Reset(&b)
+	c.w.Write(content) // to memory
+	c.w.Close()
 	if b.Len() >= len(content) {
 		return content, plain
 	}
