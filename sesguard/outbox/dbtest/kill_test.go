@@ -314,6 +314,49 @@ func TestTerminationLeavesNothingInDoubt(t *testing.T) {
 	})
 }
 
+// A process that was stopped for longer than its lease wakes up among mails that
+// are not its own any more.
+func TestAStoppedProcessDoublesNothing(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, p place) {
+		f := newFarm(t, p)
+		ids := f.enqueueMany(*killMails, nil)
+		stopped := f.hire()
+		f.until("progress", func() bool { return f.oracle.AcceptedCount() >= *killMails/6 })
+		stopped.cmd.Process.Signal(syscall.SIGSTOP)
+		if p.isSQLite() && f.lockedBy(stopped) {
+			return // with SQLite's lock nobody else can write: nothing to see
+		}
+		f.exec("update sesguard_process set alive = 0 where id = '" + stopped.id + "'")
+		f.hire()
+		f.until("progress of the other", func() bool { return f.oracle.AcceptedCount() >= *killMails/2 })
+		stopped.cmd.Process.Signal(syscall.SIGCONT)
+		f.until("the end", func() bool {
+			s := f.stats()
+			return s.N(outbox.Waiting)+s.N(outbox.Sending) == 0
+		})
+		f.terminate()
+		if v := f.judge(ids); v.lost > 0 || v.doubled > 0 || v.doubts > inFlight {
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+// lockedBy reports whether a stopped process holds SQLite's lock. It goes on
+// then, and is stopped elsewhere.
+func (f *farm) lockedBy(w *worker) bool {
+	for range 20 {
+		ctx, cancel := context.WithTimeout(f.t.Context(), 100*time.Millisecond)
+		_, err := f.db.ExecContext(ctx, "update sesguard_process set host = host")
+		cancel()
+		if err == nil {
+			return false
+		}
+		w.cmd.Process.Signal(syscall.SIGCONT)
+		w.cmd.Process.Signal(syscall.SIGSTOP)
+	}
+	return true
+}
+
 // The kill test must be able to fail.
 func TestProofCanFail(t *testing.T) {
 	for _, fault := range []string{"no mark", "resend"} {
