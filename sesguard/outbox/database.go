@@ -115,7 +115,7 @@ func (d *database) vocabulary() *strings.Replacer {
 // from puts a table b that is made of the JSON in parameter 1 into a statement: a
 // whole batch at once, whatever arrays the driver knows.
 func (d *database) from(text string, columns ...string) string {
-	return strings.Replace(text, "{b}", d.rows(columns), 1)
+	return strings.ReplaceAll(text, "{b}", d.rows(columns))
 }
 
 func (d *database) rows(columns []string) string {

@@ -11,7 +11,7 @@
 //
 //   - I1. SES is asked for attempt n of a mail only after the commit of "sending,
 //     attempt n" by this process, a compare-and-set on the number of its claim.
-//     (TestKill, TestTwoRunsOnOneMailAreHarmless, TestProofCanFail)
+//     (TestKillLosesAndDoublesNothing, TestTwoRunsOnOneMailAreHarmless, TestProofCanFail)
 //   - I2. "Sending" is left only by the result of that attempt, by the loss of its
 //     process, which makes it "in doubt", or by its own living process that knows
 //     that it has not asked SES. Never by time alone while the process is alive.

@@ -116,9 +116,11 @@ func (r *run) told(c *change) {
 	r.changed(Change{ID: c.mail.id, From: c.from, To: to, Priority: c.mail.priority, Due: at(c.mail.due), Reason: reason})
 }
 
+// The array beside the join makes PostgreSQL use the primary key, also in a plan
+// that it made while the table was small.
 const (
 	updateMarks = `update {mail} as m set state = 'sending', attempts = attempts + 1, changed = {now}
-		from {b} where m.id = b.i and m.claim = b.c and m.owner = $2 and m.state = 'waiting' returning id`
+		from {b} where m.id = b.i and m.id {array}select b.i from {b}{end} and m.claim = b.c and m.owner = $2 and m.state = 'waiting' returning id`
 
 	// An acceptance is written whatever became of the mail since, but for an
 	// attempt that another claim has under way; beside one that is known already
@@ -130,7 +132,7 @@ const (
 		other_id = case when m.state = 'sent' and b.m <> '' and m.message_id <> '' and m.message_id <> b.m then b.m else m.other_id end,
 		seen = case when m.state = 'sent' then 1 else m.seen end,
 		changed = {now}, due = case when b.s = 'waiting' then {now} + b.w else due end, attempts = attempts - b.a
-		from {b} where m.id = b.i and (m.claim = b.c and m.state in ('sending', 'in-doubt')
+		from {b} where m.id = b.i and m.id {array}select b.i from {b}{end} and (m.claim = b.c and m.state in ('sending', 'in-doubt')
 			or m.claim = b.c and m.state = 'waiting' and m.owner = $2
 			or b.s = 'sent' and m.state <> 'sending') returning id`
 
