@@ -68,7 +68,7 @@ func TestTheScheduleGoesOnOverRestarts(t *testing.T) {
 }
 
 func TestAPausedAccountCostsFewAttemptsAndNoMail(t *testing.T) {
-	inFakeTime(t, outbox.Options{}, func(t *testing.T, b *bed) {
+	inFakeTime(t, outbox.Options{Poll: 5 * time.Second}, func(t *testing.T, b *bed) {
 		paused := true
 		b.ses.answers(func(*sesguard.Mail) error {
 			if paused {
@@ -145,7 +145,7 @@ func TestTheSandboxFailsOneMailAndHoldsNothing(t *testing.T) {
 }
 
 func TestASpentQuotaIsProbedAfterAPause(t *testing.T) {
-	inFakeTime(t, outbox.Options{Retry: retry.Policy{MaxAttempts: 1}}, func(t *testing.T, b *bed) {
+	inFakeTime(t, outbox.Options{Retry: retry.Policy{MaxAttempts: 1}, Poll: 5 * time.Second}, func(t *testing.T, b *bed) {
 		b.ses.answers(func(*sesguard.Mail) error { return refusal(seserrors.DailyQuotaExceeded) })
 		b.enqueueMany(50, nil)
 		defer b.start()()
@@ -475,13 +475,13 @@ func TestDrainCutsSendsAndSaysWhichItWas(t *testing.T) {
 }
 
 func TestRecordsGoWhenTheirTimeIsOverAndDoubtsStay(t *testing.T) {
-	inFakeTime(t, outbox.Options{Retention: time.Hour}, func(t *testing.T, b *bed) {
+	inFakeTime(t, outbox.Options{Retention: 10 * time.Minute, Poll: 5 * time.Second}, func(t *testing.T, b *bed) {
 		ids := b.enqueueMany(3, nil)
 		b.ses.answers(func(m *sesguard.Mail) error {
 			return map[string]error{"user1@example.org": doubt(), "user2@example.org": refusal(seserrors.MessageRejected)}[m.Recipients()[0]]
 		})
 		defer b.start()()
-		time.Sleep(time.Hour - time.Minute)
+		time.Sleep(9 * time.Minute)
 		if n := b.number("select count(*) from sesguard_mail"); n != 3 {
 			t.Errorf("%d records before the end, want 3", n)
 		}
@@ -513,7 +513,7 @@ func TestResolve(t *testing.T) {
 		{name: "neighbours that only events told of", before: 5, after: 5, set: "orders", settled: true, want: outbox.InDoubt},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inFakeTime(t, outbox.Options{ResendUnseen: time.Minute}, func(t *testing.T, b *bed) {
+			inFakeTime(t, outbox.Options{ResendUnseen: time.Minute, Poll: time.Second}, func(t *testing.T, b *bed) {
 				first := true
 				b.ses.answers(func(m *sesguard.Mail) error {
 					if m.Recipients()[0] == "doubt@example.org" && first {
