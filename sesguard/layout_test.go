@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"sesguard/doctor": append([]string{
 		module + "/sesguard/sesapi", "golang.org/x/net/publicsuffix",
 	}, sesapiArrows...),
+	"sesguard/outbox":  append([]string{module + "/sesguard", module + "/sesguard/internal/"}, sesguardArrows...),
 	"sesguard/sestest": {module + "/errors", module + "/sesguard/internal/template"},
 }
 

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/sestest"
+	"github.com/sesguard/sesguard-go/smtpclient"
+)
+
+func TestOrdersAndMailsSurviveTheServer(t *testing.T) {
+	ses := sestest.NewServer()
+	defer ses.Close()
+	file := filepath.Join(t.TempDir(), "shop.db")
+	config := smtpclient.Config{Addr: ses.SMTPAddr, Username: ses.Username, Password: ses.Password, TLSConfig: ses.TLSConfig()}
+
+	// A server that takes orders and ends before it sends anything.
+	first, err := newShop(t.Context(), file, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(first.handler())
+	for email, status := range map[string]int{"ann@example.org": 200, "ben@example.org": 200, "nobody": 400} {
+		resp, err := http.PostForm(web.URL+"/orders", url.Values{"email": {email}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("an order of %q: %s", email, resp.Status)
+		}
+	}
+	web.Close()
+	first.close()
+
+	second, err := newShop(t.Context(), file, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.close()
+	var orders int
+	if err := second.db.QueryRow("select count(*) from orders").Scan(&orders); err != nil || orders != 2 {
+		t.Errorf("%d orders, want those with a mail: %v", orders, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- second.box.Run(ctx, sesguard.SMTP(second.pool)) }()
+	for end := time.Now().Add(20 * time.Second); ses.AcceptedCount() < 2 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := ses.AcceptedCount(); n != 2 {
+		t.Errorf("SES has %d mails, want 2", n)
+	}
+	health := httptest.NewRecorder()
+	second.handler().ServeHTTP(health, httptest.NewRequest("GET", "/healthz", nil))
+	if got := strings.TrimSpace(health.Body.String()); got != "0 waiting, 2 sent, 0 in doubt" {
+		t.Errorf("health: %s", got)
+	}
+}

@@ -1,0 +1,265 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	stderrors "errors"
+)
+
+// never is a time that does not come, in microseconds.
+const never = int64(1) << 62
+
+// A database is the user's database and its dialect. Times in it are
+// microseconds since 1970: PostgreSQL's own clock, or Go's on SQLite, which has
+// only the host's.
+type database struct {
+	db       *sql.DB
+	postgres bool
+	prefix   string
+	names    *strings.Replacer
+	turn     chan struct{} // SQLite has one writer. A channel, not a lock: its holder waits for the disk
+	texts    sync.Map      // of string to statement
+}
+
+// A statement is the text that the database gets. Where the host's clock counts,
+// the time is the last parameter.
+type statement struct {
+	text  string
+	clock bool
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+type querier interface {
+	execer
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+var (
+	parameter = regexp.MustCompile(`\$(\d+)`)
+	validName = regexp.MustCompile(`^([A-Za-z_]\w{0,62}\.)?[A-Za-z_]\w{0,40}$`)
+)
+
+func newDatabase(db *sql.DB, postgres bool, prefix string) (*database, error) {
+	if prefix == "" {
+		prefix = "sesguard_"
+	}
+	if !validName.MatchString(prefix) {
+		return nil, fmt.Errorf("outbox: the prefix %q is no name of tables", prefix)
+	}
+	d := &database{db: db, postgres: postgres, prefix: prefix, turn: make(chan struct{}, 1)}
+	d.names = d.vocabulary()
+	return d, nil
+}
+
+// detect asks which database this is. PostgreSQL's question comes first, since
+// SQLite's would stand as an error in a server's log.
+func detect(ctx context.Context, db *sql.DB) (postgres bool, err error) {
+	var version string
+	first := db.QueryRowContext(ctx, "select current_setting('server_version_num')").Scan(&version)
+	if first == nil {
+		if n, _ := strconv.Atoi(version); n < 120000 {
+			return true, fmt.Errorf("outbox: PostgreSQL 12 or newer is needed, this is %s", version)
+		}
+		return true, nil
+	}
+	if err := db.QueryRowContext(ctx, "select sqlite_version()").Scan(&version); err != nil {
+		return false, fmt.Errorf("outbox: neither PostgreSQL nor SQLite answers: %w", stderrors.Join(first, err))
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil || major < 3 || major == 3 && minor < 38 {
+		return false, fmt.Errorf("outbox: SQLite 3.38 or newer is needed, this is %s", version)
+	}
+	return false, nil
+}
+
+// vocabulary is where the dialects differ.
+func (d *database) vocabulary() *strings.Replacer {
+	_, bare, qualified := strings.Cut(d.prefix, ".")
+	if !qualified {
+		bare = d.prefix
+	}
+	words := []string{"{index}", bare}
+	for _, table := range []string{"mail", "content", "hold", "process", "rate", "schema", "outbox", "holds"} {
+		words = append(words, "{"+table+"}", d.prefix+table)
+	}
+	if d.postgres {
+		return strings.NewReplacer(append(words,
+			// The statement's time, which is constant while it runs: an index
+			// condition. The limiter needs the time after it got its row's lock.
+			"{now}", "(extract(epoch from statement_timestamp())*1000000)::bigint",
+			"{clock}", "(extract(epoch from clock_timestamp())*1000000)::bigint",
+			"{max}", "greatest", "{min}", "least",
+			"{text}", `text collate "C"`, "{blob}", "bytea",
+			"{vacuum}", "with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)",
+			"{array}", "= any(array(", "{end}", "))",
+			"{skip}", "for update skip locked",
+		)...)
+	}
+	return strings.NewReplacer(append(words,
+		"{clock}", "{now}", "{max}", "max", "{min}", "min",
+		"{text}", "text", "{blob}", "blob", "{vacuum}", "",
+		"{array}", "in (", "{end}", ")", "{skip}", "",
+	)...)
+}
+
+// from puts a table b that is made of the JSON in parameter 1 into a statement: a
+// whole batch at once, whatever arrays the driver knows.
+func (d *database) from(text string, columns ...string) string {
+	return strings.ReplaceAll(text, "{b}", d.rows(columns))
+}
+
+func (d *database) rows(columns []string) string {
+	if d.postgres {
+		return fmt.Sprintf("jsonb_to_recordset(cast(cast($1 as text) as jsonb)) as b(%s)", strings.Join(columns, ", "))
+	}
+	var list []string
+	for _, c := range columns {
+		name, _, _ := strings.Cut(c, " ")
+		list = append(list, fmt.Sprintf("value->>'%s' as %s", name, name))
+	}
+	return fmt.Sprintf("(select %s from json_each($1)) as b", strings.Join(list, ", "))
+}
+
+func (d *database) statement(text string) statement {
+	if s, ok := d.texts.Load(text); ok {
+		return s.(statement)
+	}
+	s := statement{text: d.names.Replace(text)}
+	if !d.postgres {
+		last := 0
+		s.text = parameter.ReplaceAllStringFunc(s.text, func(p string) string {
+			n, _ := strconv.Atoi(p[1:])
+			last = max(last, n)
+			return "?" + p[1:]
+		})
+		s.clock = strings.Contains(s.text, "{now}")
+		s.text = strings.ReplaceAll(s.text, "{now}", "?"+strconv.Itoa(last+1))
+	}
+	d.texts.Store(text, s)
+	return s
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (d *database) exec(ctx context.Context, x execer, text string, args ...any) (int64, error) {
+	s := d.statement(text)
+	if s.clock {
+		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
+	}
+	result, err := x.ExecContext(ctx, s.text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// query runs a statement and calls row for each row.
+func (d *database) query(ctx context.Context, x querier, text string, row func(*sql.Rows) error, args ...any) error {
+	s := d.statement(text)
+	if s.clock {
+		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
+	}
+	rows, err := x.QueryContext(ctx, s.text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// write runs f in a transaction that is on the disk when write returns nil.
+// After another result the transaction may or may not have happened.
+func (d *database) write(ctx context.Context, f func(querier) error) error {
+	if d.postgres {
+		return d.writePostgres(ctx, f)
+	}
+	select {
+	case d.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-d.turn }()
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	restore, err := durable(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer restore()
+	if _, err := conn.ExecContext(ctx, "begin immediate"); err != nil {
+		return err
+	}
+	done := false
+	defer func() {
+		if !done {
+			conn.ExecContext(context.WithoutCancel(ctx), "rollback")
+		}
+	}()
+	if err := f(conn); err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(context.WithoutCancel(ctx), "commit")
+	done = err == nil
+	return err
+}
+
+func (d *database) writePostgres(ctx context.Context, f func(querier) error) error {
+	tx, err := d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	const wait = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') in ('off', 'local', 'remote_write')"
+	if _, err := tx.ExecContext(ctx, wait); err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// durable makes conn's commits wait for the disk and its statements for other
+// writers. Both are settings of a connection, which belongs to the user's pool:
+// restore gives it back as it was.
+func durable(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
+	var synchronous, busy int
+	if err := conn.QueryRowContext(ctx, "pragma synchronous").Scan(&synchronous); err != nil {
+		return nil, err
+	}
+	if err := conn.QueryRowContext(ctx, "pragma busy_timeout").Scan(&busy); err != nil {
+		return nil, err
+	}
+	const full, patience = 2, 10_000
+	set := func(ctx context.Context, synchronous, busy int) error {
+		_, err := conn.ExecContext(ctx, fmt.Sprintf("pragma synchronous = %d", synchronous))
+		if err != nil {
+			return err
+		}
+		return conn.QueryRowContext(ctx, fmt.Sprintf("pragma busy_timeout = %d", busy)).Scan(new(int))
+	}
+	if synchronous >= full && busy >= patience {
+		return func() {}, nil
+	}
+	if err := set(ctx, max(synchronous, full), max(busy, patience)); err != nil {
+		return nil, err
+	}
+	return func() { set(context.WithoutCancel(ctx), synchronous, busy) }, nil
+}

@@ -1,0 +1,77 @@
+package dbtest
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"strings"
+)
+
+// A tapped driver stands between the outbox and the database: it changes
+// statements, to see that the tests notice, or looks at them.
+type tapped struct {
+	inner  driver.Driver
+	source string
+	tap    func(conn driver.Conn, query string) string
+}
+
+// openTapped opens p with tap in between.
+func openTapped(p place, tap func(conn driver.Conn, query string) string) (*sql.DB, error) {
+	db, err := sql.Open(p.driver, p.source)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	return sql.OpenDB(tapped{db.Driver(), p.source, tap}), nil
+}
+
+func (d tapped) Driver() driver.Driver { return d.inner }
+
+func (d tapped) Connect(context.Context) (driver.Conn, error) {
+	conn, err := d.inner.Open(d.source)
+	if err != nil {
+		return nil, err
+	}
+	return tappedConn{conn, d.tap}, nil
+}
+
+type tappedConn struct {
+	driver.Conn
+	tap func(conn driver.Conn, query string) string
+}
+
+func (c tappedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, c.tap(c.Conn, query), args)
+}
+
+func (c tappedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, c.tap(c.Conn, query), args)
+}
+
+func (c tappedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+}
+
+func (c tappedConn) CheckNamedValue(v *driver.NamedValue) error {
+	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {
+		return checker.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+func isMark(query string) bool {
+	return strings.HasPrefix(query, "update sesguard_mail as m set state = 'sending'")
+}
+
+// withoutMark makes a mark that finds its mails and changes nothing. The result
+// after the call is then the first that the database hears of the attempt.
+func withoutMark(_ driver.Conn, query string) string {
+	if !isMark(query) {
+		return query
+	}
+	_, rest, _ := strings.Cut(query, "\n\t\tfrom ")
+	rows, condition, _ := strings.Cut(rest, " where ")
+	condition, _, _ = strings.Cut(condition, " returning")
+	query = "select m.id from sesguard_mail as m, " + rows + " where " + condition
+	return query + " and ?3 > 0" // the clock, which is not used any more
+}

@@ -1,0 +1,169 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	seserrors "github.com/sesguard/sesguard-go/errors"
+)
+
+// What every process does for all, every few seconds. None of it needs a leader:
+// each step is a compare-and-set, and harmless when two do it.
+
+const chunk = 1000 // rows in one transaction
+
+// keep runs until ctx ends.
+func (r *run) keep(ctx context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		r.trouble(ctx, "sweep", r.sweep(ctx))
+		r.trouble(ctx, "expiry", r.expire(ctx))
+		r.trouble(ctx, "doubts", r.resolve(ctx))
+		r.trouble(ctx, "retention", r.retain(ctx))
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+const ofTheDead = `owner <> '' and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
+
+// sweep takes the mails of dead processes from them. SES was not asked for those
+// that were claimed; those that were being sent are in doubt.
+func (r *run) sweep(ctx context.Context) error {
+	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead)
+	if err != nil {
+		return err
+	}
+	lost := &seserrors.Error{
+		Op: "outbox", Class: seserrors.Unavailable, Reason: seserrors.ResponseLost, MaybeAccepted: true,
+		Message: "the process that sent it was lost",
+	}
+	to := InDoubt
+	if r.opts.Retry.AllowDuplicates {
+		to = Waiting
+	}
+	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $1, owner = '', changed = {now}, reason = $2, err = $3
+		where state = 'sending' and `+ofTheDead, string(to), string(lost.Reason), storeError(lost))
+	if err != nil {
+		return err
+	}
+	return r.database.write(ctx, func(x querier) error {
+		_, err := r.exec(ctx, x, "delete from {process} where alive <= {now} - $1", lease.Microseconds())
+		return err
+	})
+}
+
+// move runs an update that changes the state of many mails, and reports them.
+func (r *run) move(ctx context.Context, from, to State, why *seserrors.Error, text string, args ...any) error {
+	var list []Change
+	err := r.database.write(ctx, func(x querier) error {
+		list = nil
+		return r.query(ctx, x, text+" returning id, priority, due", func(rows *sql.Rows) error {
+			c := Change{From: from, To: to}
+			var rank, due int64
+			err := rows.Scan(&c.ID, &rank, &due)
+			c.Priority, c.Due = priority(rank), at(due)
+			if why != nil {
+				c.Reason = string(why.Reason)
+			}
+			list = append(list, c)
+			return err
+		}, args...)
+	})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	r.hungry.Store(true)
+	if to == InDoubt {
+		r.log.WarnContext(ctx, "outbox: mails of a lost process are in doubt", "mails", len(list))
+	}
+	if from != to {
+		r.changed(list...)
+	}
+	return nil
+}
+
+// audit gives back what the database says this process has and what it knows
+// nothing of: a claim or a mark whose commit seemed to fail. The claim's number
+// keeps it from a new claim of the same mail.
+func (r *run) audit(ctx context.Context) error {
+	type orphan struct {
+		id    string
+		claim int64
+		state State
+	}
+	var orphans []orphan
+	err := r.query(ctx, r.db, "select id, claim, state from {mail} where owner = $1 and owner <> ''", func(rows *sql.Rows) error {
+		var o orphan
+		err := rows.Scan(&o.id, &o.claim, &o.state)
+		orphans = append(orphans, o)
+		return err
+	}, r.id)
+	if err != nil {
+		return err
+	}
+	for _, o := range orphans {
+		r.mu.Lock()
+		claim, known := r.held[o.id]
+		r.mu.Unlock()
+		if known && claim == o.claim {
+			continue
+		}
+		err := r.database.write(ctx, func(x querier) error {
+			_, err := r.exec(ctx, x, `update {mail} set state = 'waiting', owner = '', changed = {now},
+				attempts = case when state = 'sending' then attempts - 1 else attempts end
+				where id = $1 and claim = $2 and owner = $3 and state = $4`, o.id, o.claim, r.id, string(o.state))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		r.hungry.Store(true)
+	}
+	return nil
+}
+
+// expire ends mails that were not sent in time.
+func (r *run) expire(ctx context.Context) error {
+	return r.move(ctx, Waiting, Expired, nil, fmt.Sprintf(`update {mail} set state = 'expired', changed = {now} where id {array}
+		select id from {mail} where state = 'waiting' and owner = '' and expires <= {now} order by expires limit %d {skip}{end}`, chunk))
+}
+
+// retain deletes the records whose time is over, and their content. A mail in
+// doubt stays.
+func (r *run) retain(ctx context.Context) error {
+	if r.opts.Retention < 0 {
+		return nil
+	}
+	type id struct {
+		I string `json:"i"`
+	}
+	for {
+		var ids []id
+		err := r.query(ctx, r.db, fmt.Sprintf(`select id from {mail} where state in ('sent', 'failed', 'expired', 'canceled')
+			and changed < {now} - $1 order by changed limit %d`, chunk), func(rows *sql.Rows) error {
+			var i id
+			err := rows.Scan(&i.I)
+			ids = append(ids, i)
+			return err
+		}, r.opts.Retention.Microseconds())
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		err = r.database.write(ctx, func(x querier) error {
+			if err := r.delete(ctx, x, deleteContents, ids); err != nil {
+				return err
+			}
+			return r.delete(ctx, x, deleteMails, ids)
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
