@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -62,6 +63,36 @@ func (r *run) claim(ctx context.Context, n int) ([]*claimed, error) {
 		}
 	}
 	return list, nil
+}
+
+// read reads the contents of small mails in one statement, instead of one each.
+func (r *run) read(ctx context.Context, list []*claimed) error {
+	type id struct {
+		I string `json:"i"`
+	}
+	var ids []id
+	byID := map[string]*claimed{}
+	for _, m := range list {
+		if m.size < memoryUnit/16 {
+			ids = append(ids, id{m.id})
+			byID[m.id] = m
+		}
+	}
+	data, err := json.Marshal(ids)
+	if err != nil || len(ids) < 2 {
+		return err
+	}
+	text := r.from("select id, coding, mail from {content} where id {array}select b.i from {b}{end}", "i text")
+	return r.query(ctx, r.db, text, func(rows *sql.Rows) error {
+		var id string
+		var coding int64
+		var content []byte
+		err := rows.Scan(&id, &coding, &content)
+		if m := byID[id]; m != nil {
+			m.coding, m.content = coding, content
+		}
+		return err
+	}, string(data))
 }
 
 // lanes returns lanes with due mails that no hold keeps, from where the last

@@ -141,6 +141,7 @@ func (r *run) fill(ctx context.Context, waited bool) time.Duration {
 	r.hungry.Store(false)
 	list, err := r.claim(ctx, n)
 	r.trouble(ctx, "claim", err)
+	r.trouble(ctx, "content", r.read(ctx, list)) // what is missing then is read mail by mail
 	for _, m := range list {
 		r.mu.Lock()
 		r.held[m.id] = m.claim

@@ -65,17 +65,18 @@ func (r *run) giveBack(m *claimed, from State, wait time.Duration) {
 
 // content reads the mail. Nil: there is none, and all is done.
 func (r *run) content(ctx context.Context, m *claimed) *sesguard.Mail {
-	var content []byte
-	var coding int64
-	err := r.query(ctx, r.db, "select coding, mail from {content} where id = $1", func(rows *sql.Rows) error {
-		return rows.Scan(&coding, &content)
-	}, m.id)
-	if err != nil {
-		r.trouble(ctx, "content", err)
-		r.giveBack(m, Waiting, time.Second)
-		return nil
+	if m.content == nil {
+		err := r.query(ctx, r.db, "select coding, mail from {content} where id = $1", func(rows *sql.Rows) error {
+			return rows.Scan(&m.coding, &m.content)
+		}, m.id)
+		if err != nil {
+			r.trouble(ctx, "content", err)
+			r.giveBack(m, Waiting, time.Second)
+			return nil
+		}
 	}
-	mail, err := unpack(content, coding)
+	mail, err := unpack(m.content, m.coding)
+	m.content = nil
 	if err != nil {
 		e := seserrors.Classify(err)
 		r.log.ErrorContext(ctx, "outbox: a mail cannot be read", "id", m.id, "err", e)

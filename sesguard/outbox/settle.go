@@ -22,6 +22,8 @@ type claimed struct {
 	size                int64
 	due                 int64
 	priority            Priority
+	content             []byte // of a small mail, read with the claim; nil: still to be read
+	coding              int64
 
 	probe string // the key of the hold that this mail tries; empty: none
 	step  int64  // of that hold
