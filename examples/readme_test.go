@@ -47,12 +47,14 @@ var packages = map[string]string{
 	"log":        "log",
 	"mail":       "net/mail",
 	"os":         "os",
+	"outbox":     "github.com/sesguard/sesguard-go/sesguard/outbox",
 	"retry":      "github.com/sesguard/sesguard-go/retry",
 	"seserrors":  "github.com/sesguard/sesguard-go/errors",
 	"sesguard":   "github.com/sesguard/sesguard-go/sesguard",
 	"sesapi":     "github.com/sesguard/sesguard-go/sesguard/sesapi",
 	"sestest":    "github.com/sesguard/sesguard-go/sesguard/sestest",
 	"sesv2":      "github.com/aws/aws-sdk-go-v2/service/sesv2",
+	"sql":        "database/sql",
 	"slog":       "log/slog",
 	"smtp":       "net/smtp",
 	"smtpclient": "github.com/sesguard/sesguard-go/smtpclient",
@@ -71,6 +73,7 @@ var given = map[string]string{
 	"cfg":       "aws.Config",
 	"client":    "*sesv2.Client",
 	"ctx":       "context.Context",
+	"db":        "*sql.DB",
 	"doubts":    "*event.Doubts",
 	"from":      "string",
 	"guard":     "*sesguard.Guard",
@@ -82,6 +85,7 @@ var given = map[string]string{
 	"r":         "*http.Request",
 	"server":    "*http.Server",
 	"transport": "sesguard.Transport",
+	"tx":        "*sql.Tx",
 }
 
 func TestREADMECompiles(t *testing.T) {

@@ -32,8 +32,6 @@ const (
 		where state = 'waiting' and owner = '' and priority = $1 and lane = $2
 		and due <= {now} and expires > {now} order by due limit $3) `
 	claimedColumns = "returning id, lane, tenant, sender, cset, claim, attempts, recipients, size, due, priority"
-
-	selectProbe = `select priority, lane from {mail} where state = 'waiting' and owner = '' and due <= {now} and expires > {now} `
 )
 
 // claim takes up to n mails that are due, those of the highest priority first and
