@@ -139,7 +139,11 @@ func (r *run) fill(ctx context.Context, waited bool) time.Duration {
 		return r.opts.Poll
 	}
 	r.hungry.Store(false)
-	list, err := r.claim(ctx, n)
+	// The end of ctx does not interrupt a claim: the database might have carried
+	// out what nobody reads the answer of.
+	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeat)
+	list, err := r.claim(claiming, n)
+	cancel()
 	r.trouble(ctx, "claim", err)
 	r.trouble(ctx, "content", r.read(ctx, list)) // what is missing then is read mail by mail
 	for _, m := range list {
