@@ -111,7 +111,7 @@ func TestStages(t *testing.T) {
 		{"smtp AUTH", 552, "Message is too long.", Denied, MessageTooLong, false},
 		{"smtp RCPT", 550, "5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required", Rejected, RecipientRefused, false},
 		{"smtp DATA", 550, "5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required", Rejected, RecipientRefused, false},
-		{"smtp end of data", 550, "5.2.1 Account suspended", Rejected, RecipientRefused, false}, // the recipient's
+		{"", 554, "5.2.1 Account suspended", Rejected, RecipientRefused, false}, // the recipient's
 		{"smtp RCPT", 530, "5.7.1 Authentication required", Rejected, RecipientRefused, false},
 		{"smtp RCPT", 550, "5.7.1 Authentication required", Rejected, RecipientRefused, false},
 		{"smtp RCPT", 535, "5.7.8 Authentication failed", Rejected, RecipientRefused, false},
