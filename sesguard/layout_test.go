@@ -62,16 +62,10 @@ var (
 	}, sesguardArrows...)
 )
 
-// coming are packages that may not be there yet.
-var coming = []string{"sesguard/event", "sesguard/doctor"}
-
 func TestLayoutImportsPointDown(t *testing.T) {
 	for name, allowed := range arrows {
 		t.Run(name, func(t *testing.T) {
 			if !exists(t, name) {
-				if slices.Contains(coming, name) {
-					t.Skip("not there yet")
-				}
 				t.Fatal("no such package")
 			}
 			self := module + "/" + name
