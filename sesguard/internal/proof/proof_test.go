@@ -473,6 +473,7 @@ func (w *world) finish() {
 	synctest.Wait()
 	w.left = w.srv.Connections().Open + w.srv.APIConnections().Open
 	w.srv.Close()
+	time.Sleep(time.Minute) // a slow line delivers what was on its way, even to a closed connection
 	synctest.Wait()
 }
 
