@@ -19,6 +19,7 @@ import (
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
+	"github.com/sesguard/sesguard-go/sesguard/internal/mimetext"
 )
 
 // streamFrom is the size from which a raw message is encoded on its way to the
@@ -163,15 +164,31 @@ func newStream(ctx context.Context, serialized io.Reader, open opener) (*stream,
 		prefix: envelope.Bytes()[:at], suffix: envelope.Bytes()[at:],
 		raw: make([]byte, block), encoded: make([]byte, base64.StdEncoding.EncodedLen(block)),
 	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, s); err != nil {
-		s.close()
-		s.raise()
+	hash, err := s.hash()
+	if err != nil {
 		return nil, "", err
 	}
+	return s, hash, nil
+}
+
+// hash is the first pass: it learns the size of the content and what the second
+// must read again, and returns the body's SHA-256.
+func (s *stream) hash() (string, error) {
+	defer s.close()
+	hash := sha256.New()
+	for {
+		err := s.advance()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		hash.Write(s.pending)
+		s.pos += int64(len(s.pending))
+	}
 	s.size, s.sum, s.length = s.count, s.running.Sum64(), s.pos
-	s.close()
-	return s, hex.EncodeToString(hash.Sum(nil)), nil
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // Read reads the body. A panic in the code that gives the content is kept for
@@ -230,7 +247,7 @@ func (s *stream) advance() error {
 	if s.err != nil {
 		return s.err
 	}
-	s.pending = base64.StdEncoding.AppendEncode(s.encoded[:0], s.raw[:n])
+	s.pending = s.encoded[:mimetext.Base64(s.encoded, s.raw[:n])]
 	if s.ended {
 		s.pending = append(s.pending, s.suffix...)
 	}

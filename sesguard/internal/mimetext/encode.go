@@ -1,7 +1,6 @@
 package mimetext
 
 import (
-	"encoding/base64"
 	"strings"
 )
 
@@ -97,32 +96,4 @@ func AppendQP(dst []byte, s string) []byte {
 		i++
 	}
 	return dst
-}
-
-// Sizes of the encoding of files: Base64In octets are a line of LineAim
-// characters, Base64Out with its CRLF.
-const (
-	Base64In  = 57
-	Base64Out = LineAim + 2
-)
-
-// Base64Len returns the length of n octets in base64 lines.
-func Base64Len(n int) int64 {
-	lines := (n + Base64In - 1) / Base64In
-	return int64((n+2)/3*4) + 2*int64(lines)
-}
-
-// Base64Lines writes p into dst, each line after its CRLF, and returns what it
-// wrote. dst has room for it.
-func Base64Lines(dst, p []byte) []byte {
-	n := 0
-	for len(p) > 0 {
-		line := p[:min(Base64In, len(p))]
-		dst[n], dst[n+1] = '\r', '\n'
-		n += 2
-		base64.StdEncoding.Encode(dst[n:], line)
-		n += base64.StdEncoding.EncodedLen(len(line))
-		p = p[len(line):]
-	}
-	return dst[:n]
 }

@@ -96,3 +96,37 @@ func FuzzFolder(f *testing.F) {
 		}
 	})
 }
+
+func TestBase64IsThatOfTheStandardLibrary(t *testing.T) {
+	src := make([]byte, 300)
+	for i := range src {
+		src[i] = byte(i*i*7 + i>>3)
+	}
+	for from := range 7 {
+		for n := range len(src) - from {
+			want := base64.StdEncoding.EncodeToString(src[from : from+n])
+			dst := bytes.Repeat([]byte{'!'}, len(want)+8)
+			if got := dst[:Base64(dst, src[from:from+n])]; string(got) != want {
+				t.Fatalf("%d octets: %s, want %s", n, got, want)
+			}
+			if string(dst[len(want):]) != "!!!!!!!!" {
+				t.Fatalf("%d octets: wrote behind the end", n)
+			}
+		}
+	}
+	for twelve := range 1 << 12 {
+		src := []byte{byte(twelve >> 4), byte(twelve << 4), 0, 0, 0, 0, 0, 0}
+		dst := make([]byte, 12)
+		if Base64(dst, src); string(dst) != base64.StdEncoding.EncodeToString(src) {
+			t.Fatalf("%012b: %s", twelve, dst)
+		}
+	}
+}
+
+func BenchmarkBase64(b *testing.B) {
+	src, dst := make([]byte, 24<<10), make([]byte, 32<<10)
+	b.SetBytes(int64(len(src)))
+	for b.Loop() {
+		Base64(dst, src)
+	}
+}
