@@ -475,6 +475,7 @@ var sharedRules = table{
 	{Text: "address * suppressed", Reason: RecipientSuppressed, Source: seen},
 	{Text: "recipient * blacklisted", Reason: RecipientSuppressed, Source: seen},
 	{Text: "recipient * suppressed", Reason: RecipientSuppressed, Source: seen},
+	{Text: "address * does not exist on your suppression list", Reason: NotFound, Source: seen},
 	{Text: "address * suppression list", Reason: RecipientSuppressed, Source: seen},
 	{Text: "address", Reason: IllegalAddress, Source: seen},
 	{Text: "invalid email address", Reason: IllegalAddress, Source: seen},

@@ -200,6 +200,7 @@ func TestAPIAnswers(t *testing.T) {
 		{400, "ConfigurationSetDoesNotExistException", "", Rejected, ConfigurationSetMissing, false},
 		{404, "NotFoundException", "Template welcome does not exist.", Rejected, TemplateMissing, false},
 		{404, "NotFoundException", "Tenant acme does not exist.", Rejected, NotFound, false},
+		{404, "NotFoundException", "Email address a@example.com does not exist on your suppression list.", Rejected, NotFound, false},
 		{400, "TemplateDoesNotExist", "Template x does not exist", Rejected, TemplateMissing, false},
 		{400, "BadRequestException", "Attribute 'name' is not present in the rendering data.", Rejected, TemplateInvalid, false},
 		{400, "BadRequestException", "Missing rendering data", Rejected, TemplateInvalid, false},
