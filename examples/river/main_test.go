@@ -346,8 +346,13 @@ func (b *bed) run(err error, end river.EventKind) {
 
 func (b *bed) await(end river.EventKind) {
 	b.t.Helper()
-	if e, ok := <-b.results; !ok || e.Kind != end {
-		b.t.Fatalf("the job ended otherwise than %s: %+v", end, e)
+	select {
+	case e := <-b.results:
+		if e == nil || e.Kind != end {
+			b.t.Fatalf("the job ended otherwise than %s: %+v", end, e)
+		}
+	case <-time.After(time.Minute):
+		b.t.Fatal("the job does not end")
 	}
 }
 
