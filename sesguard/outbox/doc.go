@@ -50,6 +50,9 @@
 //		return tag.RowsAffected(), err
 //	}), entry)
 //
+// Get tells what became of a mail, List finds those that failed or are in doubt,
+// and Options.OnChange and Options.Logger hear of them.
+//
 // An Enqueue whose commit got no answer may have happened. With a Key it is
 // repeated safely, for as long as the record lives (Options.Retention).
 //
