@@ -3,7 +3,7 @@
 //
 //	river -db shop.db order ann@example.org    an order and its mail, in one transaction
 //	river -db shop.db work                     sends; any number of processes on PostgreSQL
-//	river -db shop.db list                     the mails that ended without SES's word
+//	river -db shop.db list                     the mails that SES has not taken for certain
 //	river -db shop.db resend TRACK-ID          a person's word that SES does not have it
 //
 // The database is an SQLite file or postgres://…; work reads SES_SMTP
@@ -28,7 +28,8 @@
 //
 // The row holds the mail, and the job only its id, because River keeps the
 // arguments of finished jobs. The mail is erased when it is sent. Rows stay until
-// you delete those that are old and sent.
+// you delete those that are old and sent. A job that somebody cancels or deletes in
+// River leaves its row behind: list shows it, and resend gives it a job again.
 //
 // River finds a job of a dead process after RescueStuckJobsAfter. That must be
 // longer than the longest attempt, so it is 20 minutes here. Each commit must
@@ -183,7 +184,7 @@ func (m *mailer) work(ctx context.Context, config smtpclient.Config, topic strin
 }
 
 func (m *mailer) list(ctx context.Context, out io.Writer) error {
-	rows, err := m.db.QueryContext(ctx, "select track, state, attempts, created, reason from mails where state in ('in doubt', 'failed') order by created")
+	rows, err := m.db.QueryContext(ctx, "select track, state, attempts, created, reason from mails where state <> 'sent' order by created")
 	if err != nil {
 		return err
 	}

@@ -130,6 +130,25 @@ func TestAJobThatRunsTwiceSendsOnce(t *testing.T) {
 	})
 }
 
+func TestAMailWhoseJobIsGoneIsFoundAndSent(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url string) {
+		b := newBed(t, url)
+		if err := b.enqueue(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.db.Exec("delete from river_job"); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := b.list(t.Context(), &out); err != nil || !strings.Contains(out.String(), b.track) {
+			t.Errorf("%v, list:\n%s", err, &out)
+		}
+		b.start(b.smtp())
+		b.run(b.resend(t.Context(), b.track), completed)
+		b.want("sent", 1, 1)
+	})
+}
+
 // River takes a run for dead that is only slow: its result still counts.
 func TestTwoRunsAtOnceSendOnce(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {

@@ -18,7 +18,8 @@ import (
 // trackTag is the SES message tag that bears a mail's id, so that events name it.
 const trackTag = "sesguard-id"
 
-// longestAttempt is more than the time-outs of an SMTP session add up to.
+// longestAttempt ends an attempt. The end of the data alone may take 10 minutes
+// (RFC 5321, section 4.5.3.2.6).
 const longestAttempt = 15 * time.Minute
 
 // The states are waiting, sending, sent, in doubt and failed. Attempts only ever
@@ -195,20 +196,20 @@ func (m *mailer) hear(ctx context.Context, e *event.Event) error {
 	return event.Settle(ctx, m, trackTag, e)
 }
 
-// resend gives a mail that is in doubt or has failed a job again: a person's word
-// that SES does not have it.
+// resend gives a mail a job again. If it is in doubt that is a person's word that
+// SES does not have it. A second job for a mail that has one does no harm.
 func (m *mailer) resend(ctx context.Context, track string) error {
 	tx, err := m.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	result, err := tx.ExecContext(ctx, "update mails set state = 'waiting', created = $2 where track = $1 and state in ('in doubt', 'failed')", track, time.Now().UnixMicro())
+	result, err := tx.ExecContext(ctx, "update mails set state = 'waiting', created = $2 where track = $1 and state in ('waiting', 'in doubt', 'failed')", track, time.Now().UnixMicro())
 	if err != nil {
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return fmt.Errorf("%s: no such mail in doubt or failed", track)
+		return fmt.Errorf("%s: no such mail waits, is in doubt or has failed", track)
 	}
 	if _, err := m.client.InsertTx(ctx, tx, send{track}, nil); err != nil {
 		return err
