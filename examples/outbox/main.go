@@ -19,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -76,7 +77,7 @@ func newShop(ctx context.Context, file string, config smtpclient.Config) (*shop,
 		return nil, err
 	}
 	metrics := newMetrics()
-	box, err := outbox.Open(ctx, db, outbox.Options{OnChange: metrics.changed})
+	box, err := outbox.Open(ctx, db, outbox.Options{OnChange: metrics.changed, Logger: slog.Default()})
 	if err != nil {
 		return nil, err
 	}
