@@ -133,7 +133,7 @@ func open(ctx context.Context, url string, config river.Config) (*mailer, error)
 			return nil, err
 		}
 	}
-	m := &mailer{db: db, retry: retry.Policy{MaxElapsed: 24 * time.Hour}}
+	m := &mailer{db: db, retry: retry.Policy{MaxElapsed: maxAge}}
 	config.Workers = river.NewWorkers()
 	river.AddWorker(config.Workers, m)
 	config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 10}}

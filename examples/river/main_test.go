@@ -250,7 +250,7 @@ func TestAnInvalidMailIsRefusedBeforeItIsStored(t *testing.T) {
 }
 
 func TestSettle(t *testing.T) {
-	m := &mailer{retry: retry.Policy{MaxElapsed: 24 * time.Hour}}
+	m := &mailer{retry: retry.Policy{MaxElapsed: maxAge}}
 	refusal := func(r seserrors.Reason) error { return &seserrors.Error{Class: r.Class(), Reason: r} }
 	for _, tt := range []struct {
 		name     string

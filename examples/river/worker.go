@@ -22,6 +22,9 @@ const trackTag = "sesguard-id"
 // (RFC 5321, section 4.5.3.2.6).
 const longestAttempt = 15 * time.Minute
 
+// maxAge is how long a mail is tried.
+const maxAge = 24 * time.Hour
+
 // The states are waiting, sending, sent, in doubt and failed. Attempts only ever
 // grows, so it also numbers the marks.
 const table = `create table if not exists mails (
@@ -158,7 +161,7 @@ func (m *mailer) settle(attempts int, elapsed time.Duration, err error) outcome 
 		o.river = river.JobSnooze(wait)
 	case e.Class == seserrors.Canceled: // the program ends
 		o.river = river.JobSnooze(0)
-	case elapsed < m.retry.MaxElapsed && (scope == seserrors.ScopeAccount || scope == seserrors.ScopeSender || scope == seserrors.ScopeConnection):
+	case elapsed < maxAge && (scope == seserrors.ScopeAccount || scope == seserrors.ScopeSender || scope == seserrors.ScopeConnection):
 		o.river = river.JobSnooze(20 * time.Minute) // not the mail's fault: somebody must see to it
 	default:
 		o.state, o.river = "failed", river.JobCancel(e)
