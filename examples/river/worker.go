@@ -106,7 +106,7 @@ func (m *mailer) Work(ctx context.Context, job *river.Job[send]) error {
 	case state == "sent":
 		return nil
 	case state == "sending": // a run before this one got as far as the mark
-		return m.write(ctx, track, attempts, outcome{state: "in doubt", reason: "the process died while it was sending", river: river.JobCancel(errInDoubt)})
+		return m.write(ctx, track, attempts, outcome{state: "in doubt", reason: "the run that was sending it was cut off", river: river.JobCancel(errInDoubt)})
 	case state != "waiting":
 		return river.JobCancel(fmt.Errorf("%s: %s", state, reason))
 	}
