@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -85,6 +86,7 @@ func open(ctx context.Context, url string) (*system, error) {
 		Limiter:      outbox.NewLimiter(s.db, outbox.LimiterOptions{PerSecond: 13}),
 		ResendUnseen: 20 * time.Minute, // SES's events come through the events process
 		Wake:         s.wake,
+		Logger:       slog.Default(),
 	})
 	if err != nil {
 		return nil, err

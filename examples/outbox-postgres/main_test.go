@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,15 +14,33 @@ import (
 
 	"github.com/sesguard/sesguard-go/sesguard/event"
 	"github.com/sesguard/sesguard-go/sesguard/outbox"
+	"github.com/sesguard/sesguard-go/sesguard/outbox/dbtest/pgtest"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
-// SESGUARD_POSTGRES names a server; the test makes a database of its own.
-func TestOrdersAreMailedAndSeen(t *testing.T) {
-	address := os.Getenv("SESGUARD_POSTGRES")
+// address is that of a server on which the test makes a database of its own;
+// empty: there is none.
+var address = os.Getenv("SESGUARD_POSTGRES")
+
+func TestMain(m *testing.M) {
+	var server *pgtest.Server
 	if address == "" {
-		t.Skip("SESGUARD_POSTGRES is not set")
+		var err error
+		if server, err = pgtest.Start(); err != nil {
+			fmt.Println("not tested:", err)
+		} else {
+			address = server.URL
+		}
+	}
+	code := m.Run()
+	server.Stop()
+	os.Exit(code)
+}
+
+func TestOrdersAreMailedAndSeen(t *testing.T) {
+	if address == "" {
+		t.Skip("no PostgreSQL")
 	}
 	s, err := open(t.Context(), database(t, address))
 	if err != nil {
@@ -30,7 +49,8 @@ func TestOrdersAreMailedAndSeen(t *testing.T) {
 	defer s.close()
 	ses := sestest.NewServer()
 	defer ses.Close()
-	ses.Account.AddConfigurationSet("orders")
+	told := make(chan error) // of each event that s.hear has dealt with
+	publish(ses, func(e *event.Event) { told <- s.hear(t.Context(), e) })
 
 	for email, status := range map[string]int{"ann@example.org": 200, "nobody": 400} {
 		w := httptest.NewRecorder()
@@ -40,13 +60,23 @@ func TestOrdersAreMailedAndSeen(t *testing.T) {
 			t.Errorf("an order of %q: %d", email, w.Code)
 		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	var orders int
+	if err := s.db.QueryRow("select count(*) from orders").Scan(&orders); err != nil || orders != 1 {
+		t.Errorf("%d orders, want that with a mail: %v", orders, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	done := make(chan error)
 	go func() {
 		done <- s.work(ctx, smtpclient.Config{Addr: ses.SMTPAddr, Username: ses.Username, Password: ses.Password, TLSConfig: ses.TLSConfig()})
 	}()
-	for end := time.Now().Add(20 * time.Second); ses.AcceptedCount() < 1 && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
+	select {
+	case err := <-told:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-ctx.Done():
+		t.Error("no event")
 	}
 	cancel()
 	if err := <-done; err != nil {
@@ -56,14 +86,28 @@ func TestOrdersAreMailedAndSeen(t *testing.T) {
 	if len(accepted) != 1 {
 		t.Fatalf("SES has %d mails, want 1", len(accepted))
 	}
-	e := event.Event{Type: event.Send, MessageID: accepted[0].ID, Tags: map[string][]string{outbox.TrackTag: {accepted[0].Tags[outbox.TrackTag]}}}
-	if err := s.hear(t.Context(), &e); err != nil {
-		t.Fatal(err)
+	records, err := s.box.List(t.Context(), outbox.Query{})
+	if err != nil || len(records) != 1 || records[0].State != outbox.Sent || records[0].MessageID != accepted[0].ID {
+		t.Errorf("%+v, %v", records, err)
 	}
-	var seen int
-	if err := s.db.QueryRow("select seen from sesguard_mail").Scan(&seen); err != nil || seen != 1 {
-		t.Errorf("seen: %d, %v", seen, err)
+	var seen bool
+	if err := s.db.QueryRow("select seen > 0 from sesguard_mail").Scan(&seen); err != nil || !seen {
+		t.Errorf("the event is noted: %t, %v", seen, err)
 	}
+}
+
+// publish has events of the configuration set "orders" published.
+func publish(ses *sestest.Server, hear func(*event.Event)) {
+	ses.Account.SetConfigurationSet("orders", sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{}}})
+	ses.Events.Subscribe(sestest.Subscription{Func: func(message []byte) {
+		events, err := event.Parse(message)
+		if err != nil {
+			panic(err) // of the fake
+		}
+		for _, e := range events {
+			hear(e)
+		}
+	}})
 }
 
 func database(t *testing.T, address string) string {
@@ -72,17 +116,18 @@ func database(t *testing.T, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	name := fmt.Sprintf("outbox_example_%d", os.Getpid())
 	t.Cleanup(func() {
-		admin.Exec(context.Background(), "drop database if exists outbox_example with (force)")
+		admin.Exec(context.Background(), "drop database if exists "+name+" with (force)")
 		admin.Close()
 	})
-	if _, err := admin.Exec(t.Context(), "create database outbox_example"); err != nil {
+	if _, err := admin.Exec(t.Context(), "create database "+name); err != nil {
 		t.Fatal(err)
 	}
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = "/outbox_example"
+	u.Path = "/" + name
 	return u.String()
 }

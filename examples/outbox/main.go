@@ -5,6 +5,9 @@
 //	go run . -smtp email-smtp.eu-west-1.amazonaws.com:587 -db shop.db
 //
 // The SMTP user name and password are read from SES_USERNAME and SES_PASSWORD.
+// POST /orders takes an order, /healthz fails when mail does not leave, /metrics is
+// for Prometheus and /debug/vars for those who have none. The file metrics.go has
+// the metrics, alerts.yaml what to alert on.
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -57,28 +61,27 @@ func main() {
 }
 
 type shop struct {
-	db   *sql.DB
-	pool *smtpclient.Client
-	box  *outbox.Outbox
+	db      *sql.DB
+	pool    *smtpclient.Client
+	box     *outbox.Outbox
+	metrics *metrics
 }
 
 // The settings are those of each connection: wait for other writers, and let a
 // transaction be the writer from its beginning.
 const settings = "?_pragma=busy_timeout(10000)&_txlock=immediate"
 
-var changes = expvar.NewMap("outbox_changes") // by state: for graphs and alerts
-
 func newShop(ctx context.Context, file string, config smtpclient.Config) (*shop, error) {
 	db, err := sql.Open("sqlite", "file:"+file+settings)
 	if err != nil {
 		return nil, err
 	}
-	box, err := outbox.Open(ctx, db, outbox.Options{
-		OnChange: func(c outbox.Change) { changes.Add(string(c.To), 1) },
-	})
+	metrics := newMetrics()
+	box, err := outbox.Open(ctx, db, outbox.Options{OnChange: metrics.changed, Logger: slog.Default()})
 	if err != nil {
 		return nil, err
 	}
+	metrics.watch(box)
 	if _, err := db.ExecContext(ctx, "create table if not exists orders (id integer primary key, email text not null)"); err != nil {
 		return nil, err
 	}
@@ -86,7 +89,7 @@ func newShop(ctx context.Context, file string, config smtpclient.Config) (*shop,
 	if err != nil {
 		return nil, err
 	}
-	return &shop{db, pool, box}, nil
+	return &shop{db, pool, box, metrics}, nil
 }
 
 func (s *shop) close() {
@@ -98,6 +101,7 @@ func (s *shop) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", s.order)
 	mux.HandleFunc("GET /healthz", s.health)
+	mux.Handle("GET /metrics", s.metrics.handler())
 	mux.Handle("GET /debug/vars", expvar.Handler())
 	return mux
 }

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/jackc/pgx/v5 v5.13.0
 	github.com/sesguard/sesguard-go v0.0.0
+	github.com/sesguard/sesguard-go/sesguard/outbox/dbtest v0.0.0
 	modernc.org/sqlite v1.62.0
 )
 
@@ -28,3 +29,5 @@ require (
 )
 
 replace github.com/sesguard/sesguard-go => ../..
+
+replace github.com/sesguard/sesguard-go/sesguard/outbox/dbtest => ../../sesguard/outbox/dbtest

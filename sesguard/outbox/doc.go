@@ -27,9 +27,19 @@
 // # Use
 //
 //	box, err := outbox.Open(ctx, db, outbox.Options{Name: "production"})
-//	go box.Run(ctx, sesguard.SMTP(pool)) // here, in a worker process, or in ten
+//	go func() { done <- box.Run(ctx, sesguard.SMTP(pool)) }() // here, in a worker process, or in ten
 //
 //	tickets, err := box.Enqueue(ctx, outbox.Entry{Message: m, Key: "order 17"})
+//
+// Look at what Run returns: an error is a database that it refuses, from which
+// nothing is sent. And wait for it before the program ends: it lets sends under
+// way finish.
+//
+// SQLite has one writer at a time. The outbox waits for its turn; have your own
+// statements on the same file wait too, by a busy timeout, and begin transactions
+// that write as immediate. With modernc.org/sqlite that is
+// "file:mail.db?_pragma=busy_timeout(10000)&_txlock=immediate", with
+// github.com/mattn/go-sqlite3 "file:mail.db?_busy_timeout=10000&_txlock=immediate".
 //
 // Enqueue returns when the mail is on the disk. EnqueueTx stores it in the
 // transaction that stores the order, so that there is a mail if and only if there
@@ -39,6 +49,9 @@
 //		tag, err := tx.Exec(ctx, q, args...) // a pgx.Tx
 //		return tag.RowsAffected(), err
 //	}), entry)
+//
+// Get tells what became of a mail, List finds those that failed or are in doubt,
+// and Options.OnChange and Options.Logger hear of them.
 //
 // An Enqueue whose commit got no answer may have happened. With a Key it is
 // repeated safely, for as long as the record lives (Options.Retention).
@@ -84,7 +97,7 @@
 // Every mail carries its TrackID in the SES message tag [TrackTag]. Events of a
 // configuration set's destination repeat it, and
 //
-//	event.Settle(ctx, box, outbox.TrackTag, &e)
+//	event.Settle(ctx, box, outbox.TrackTag, e)
 //
 // makes a mail in doubt sent, with its message id. Acknowledge the event only
 // when that returned nil. Silence alone proves nothing, because events may be late
@@ -110,10 +123,11 @@
 //     delete.
 //   - PostgreSQL fails over to a synchronous replica: as if it had been away. An
 //     asynchronous replica has lost the end of the log: mails enqueued then are
-//     lost, and marks, so that a mail may be sent twice. The same goes for a
-//     backup: Run refuses a database that was restored or copied, as far as
+//     lost, and marks, so that a mail may be sent twice.
+//   - A backup is restored: the same, with hours for moments. End every Run before
+//     and call [Outbox.Adopt] after it. Run refuses a copy until then, as far as
 //     PostgreSQL's system identifier, the inode of an SQLite file and Options.Name
-//     tell, until [Outbox.Adopt].
+//     tell; a restore in place changes none of them.
 //   - Clocks: on PostgreSQL the database's alone counts; on SQLite the host's.
 //
 // # Operation

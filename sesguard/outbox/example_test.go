@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log"
 	"os/signal"
@@ -48,6 +49,34 @@ func ExampleOutbox_Enqueue() {
 		log.Fatal(err)
 	}
 	fmt.Println(tickets[0].ID, tickets[0].Duplicate)
+}
+
+// What became of a mail.
+func ExampleOutbox_Get() {
+	r, err := box.Get(ctx, "BPGJEDRZHDA3Q3RUQP6JRCGG2Y") // of the Ticket
+	if err != nil {
+		log.Fatal(err)
+	}
+	switch r.State {
+	case outbox.Sent:
+		fmt.Println("SES has it as", r.MessageID)
+	case outbox.Failed:
+		fmt.Println(r.Err.Reason, "-", r.Err.Reason.Advice())
+	default:
+		fmt.Println(r.State, r.Held)
+	}
+}
+
+// The customer has taken the order back.
+func ExampleOutbox_Cancel() {
+	switch err := box.Cancel(ctx, "BPGJEDRZHDA3Q3RUQP6JRCGG2Y"); {
+	case err == nil:
+		fmt.Println("it will not be sent")
+	case errors.Is(err, outbox.ErrState):
+		fmt.Println("too late: it is sent, or being sent")
+	default:
+		log.Fatal(err)
+	}
 }
 
 // The mail exists if and only if the order does.

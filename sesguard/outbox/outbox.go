@@ -82,9 +82,10 @@ type Options struct {
 	// LISTEN.
 	Wake <-chan struct{}
 
-	// OnChange is told of each change of a mail's state after its commit, in
-	// no particular order. It must not block and may be called by several
-	// goroutines.
+	// OnChange is told of each change of a mail's state that this process made,
+	// after its commit and in no particular order. Of what EnqueueTx stores it
+	// is not told, since the caller commits that. It must not block and may be
+	// called by several goroutines.
 	OnChange func(Change)
 
 	// NoMigrate keeps Open from creating and changing tables: see [Schema].
@@ -101,7 +102,7 @@ type Change struct {
 	ID       string
 	From, To State // From is empty for a mail that was enqueued
 	Priority Priority
-	Due      time.Time // when it was to be sent first; zero if that is not at hand
+	Due      time.Time // when it was due, at first or after a refusal's wait; zero if that is not at hand
 	Reason   string    // of the failure that caused it; empty: none
 }
 
