@@ -22,10 +22,10 @@
 //
 // Clients must trust the server's certificate, which -cert writes to a file, as
 // does a link of the page. It is new each time the program starts, and holds for
-// localhost, 127.0.0.1, ::1 and SES's own names in the region. The AWS SDKs read
-// the file that AWS_CA_BUNDLE names, Node.js that of NODE_EXTRA_CA_CERTS, and
-// mail libraries have a setting for it. AWS_ENDPOINT_URL_SESV2 sends the AWS SDKs
-// and the AWS CLI to the fake:
+// localhost, 127.0.0.1, ::1 and SES's own names in the region. Python, Ruby and
+// others that use OpenSSL read the file that SSL_CERT_FILE names, Node.js that of
+// NODE_EXTRA_CA_CERTS, the AWS CLI and AWS's SDKs for Go, Python and Ruby that of
+// AWS_CA_BUNDLE. AWS_ENDPOINT_URL_SESV2 leads AWS's SDKs to the fake:
 //
 //	export AWS_CA_BUNDLE=$PWD/fakeses.pem AWS_ENDPOINT_URL_SESV2=https://127.0.0.1:2443
 //	export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
@@ -40,9 +40,9 @@
 //
 // -h lists the words. -outcome says what becomes of mails after SES accepted them,
 // and publishes the events; -notify posts these to a URL as SNS does, and -queue
-// puts them into a queue that SQS clients read at the API's address. Signatures
-// of SNS can be checked by programs that reach the certificate at sns.REGION.amazonaws.com,
-// which is the real one: skip that check against the fake.
+// puts them into a queue that SQS clients read at the API's address. The posts are
+// signed, but the certificate for checking that stands at SNS's own name, where
+// only clients that go through the fake find it: leave the check out.
 //
 // # What it keeps
 //
