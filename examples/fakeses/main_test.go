@@ -53,6 +53,9 @@ func TestTheFaultThatIsChosenStrikesTheNextSend(t *testing.T) {
 		t.Errorf("without a fault: %v", err)
 	}
 	r.post("/faults", url.Values{"fault": {"accept-then-cut"}, "count": {"3"}})
+	if len(r.faults) != 3 {
+		t.Errorf("%d faults are remembered, want the 3 that wait", len(r.faults))
+	}
 	r.post("/faults/drop", nil)
 	if err := r.send(htmlMail("Hello")); err != nil {
 		t.Errorf("after the faults were dropped: %v", err)
@@ -302,17 +305,20 @@ func TestNothingGathersInTheServer(t *testing.T) {
 	r := newRig(t, "-keep", "2", "-outcome", "delivery")
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	wg.Go(func() { r.run(ctx) })
 	for i := range 20 {
 		if err := r.send(fmt.Sprintf("%sSubject: mail %d\n\nHello\n", head, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for r.box.mailPage(1).Dropped < 18 || len(r.box.eventPage(1).Items) < 2*eventsPerMail || r.ses.AcceptedCount()+len(r.ses.Events.List()) > 0 {
+	for end := time.Now().Add(20 * time.Second); r.box.mailPage(1).Dropped < 18 || len(r.box.eventPage(1).Items) < 2*eventsPerMail || r.ses.AcceptedCount()+len(r.ses.Events.List()) > 0; {
+		if time.Now().After(end) {
+			t.Fatalf("%d mails and %d events gather in the server", r.ses.AcceptedCount(), len(r.ses.Events.List()))
+		}
 		time.Sleep(time.Millisecond)
 	}
-	cancel()
-	wg.Wait()
 }
 
 func TestAMailThatIsNeverSentIsShownAsSuch(t *testing.T) {
@@ -458,8 +464,10 @@ func TestItSaysWhatIsWrongWithTheCommandLine(t *testing.T) {
 		"an address without port": {"-smtp localhost", "missing port", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // what starts all the same ends at once
 			var out, errOut bytes.Buffer
-			if code := run(t.Context(), strings.Fields(tt.args), &out, &errOut); code != tt.code || !strings.Contains(errOut.String()+out.String(), tt.want) {
+			if code := run(ctx, strings.Fields(tt.args), &out, &errOut); code != tt.code || !strings.Contains(errOut.String()+out.String(), tt.want) {
 				t.Errorf("exit code %d: %s", code, &errOut)
 			}
 		})
