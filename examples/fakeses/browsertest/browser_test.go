@@ -2,11 +2,16 @@ package browsertest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"net"
 	"net/http"
 	"net/smtp"
@@ -21,6 +26,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/log"
@@ -204,9 +210,9 @@ func open(t *testing.T) context.Context {
 }
 
 // tab opens a tab for a test. A page that never comes fails it.
-func tab(t *testing.T, browser context.Context) context.Context {
+func tab(t *testing.T, parent context.Context) context.Context {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser)
+	ctx, cancel := chromedp.NewContext(parent)
 	t.Cleanup(cancel)
 	do(t, ctx)
 	ctx, cancel = context.WithTimeout(ctx, time.Minute)
@@ -215,15 +221,16 @@ func tab(t *testing.T, browser context.Context) context.Context {
 }
 
 func TestThePageInABrowser(t *testing.T) {
-	browser := open(t)
+	root := open(t)
 	binary := build(t)
 	for name, test := range map[string]func(*testing.T, context.Context, *program){
-		"a mail is read and reaches nothing": testAMailIsReadAndReachesNothing,
-		"a fault is chosen with the form":    testAFaultIsChosenWithTheForm,
-		"other sites reach nothing":          testOtherSitesReachNothing,
-		"the pages serve everybody":          testThePagesServeEverybody,
+		"a mail is read and reaches nothing":   testAMailIsReadAndReachesNothing,
+		"a fault is chosen with the form":      testAFaultIsChosenWithTheForm,
+		"images are shown and files are saved": testImagesAreShownAndFilesAreSaved,
+		"other sites reach nothing":            testOtherSitesReachNothing,
+		"the pages serve everybody":            testThePagesServeEverybody,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, tab(t, browser), start(t, binary)) })
+		t.Run(name, func(t *testing.T) { test(t, tab(t, root), start(t, binary)) })
 	}
 }
 
@@ -361,6 +368,49 @@ func testAMailIsReadAndReachesNothing(t *testing.T, ctx context.Context, p *prog
 	}
 	if owned != "owned" {
 		t.Errorf("this test proves nothing about scripts: bare HTML has the title %q", owned)
+	}
+}
+
+func testImagesAreShownAndFilesAreSaved(t *testing.T, ctx context.Context, p *program) {
+	blue := color.RGBA{18, 52, 86, 255}
+	dot := image.NewRGBA(image.Rect(0, 0, 1, 1))
+	dot.Set(0, 0, blue)
+	var file bytes.Buffer
+	if err := png.Encode(&file, dot); err != nil {
+		t.Fatal(err)
+	}
+	err := p.send("From: Shop <shop@example.com>\nTo: ann@example.net\nSubject: Picture\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n--b\n" +
+		"Content-Type: text/html\n\n<body style='margin: 0'><img src='cid:dot@shop' style='width: 100px; height: 100px'>\n--b\n" +
+		"Content-Type: image/png; name=dot.png\nContent-ID: <dot@shop>\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString(file.Bytes()) + "\n--b--\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if _, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.EmulateViewport(800, 1200), chromedp.Navigate(p.page), chromedp.Click(chromedp.CSS("tbody th a")), chromedp.WaitVisible(chromedp.CSS("iframe")))
+	box := get(t, ctx, chromedp.Dimensions(chromedp.CSS("iframe")))
+	var got color.Color
+	for end := time.Now().Add(20 * time.Second); got != blue && time.Now().Before(end); {
+		shot, err := png.Decode(bytes.NewReader(get(t, ctx, chromedp.CaptureScreenshot())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = color.RGBAModel.Convert(shot.At(int(box.Content[0])+50, int(box.Content[1])+50))
+	}
+	if got != blue {
+		t.Errorf("in the place of the mail's image the page shows %v", got)
+	}
+	do(t, ctx, chromedp.Click(chromedp.CSS("a[href$='/file/0']")))
+	var saved []byte
+	for end := time.Now().Add(20 * time.Second); !bytes.Equal(saved, file.Bytes()) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		saved, _ = os.ReadFile(filepath.Join(folder, "dot.png"))
+	}
+	if !bytes.Equal(saved, file.Bytes()) {
+		t.Errorf("the file is saved as %q", saved)
 	}
 }
 
