@@ -172,7 +172,7 @@ func TestOnlyOurOwnLinksCount(t *testing.T) {
 		"for another purpose": base64.RawURLEncoding.EncodeToString(d.tokens.keys[0].Seal(nil, nil, []byte("news\x00ann@example.net"), nil)),
 		"without a list":      base64.RawURLEncoding.EncodeToString(d.tokens.keys[0].Seal(nil, nil, []byte("ann@example.net"), purpose)),
 	}
-	for i := range good {
+	for i := range len(good) - 1 { // the last one may hold bits that mean nothing
 		changed := []byte(good)
 		changed[i] ^= 1
 		bad["changed "+string(changed)] = string(changed)

@@ -59,7 +59,7 @@ func (t *tokens) seal(s subscription) string {
 
 // open returns the subscription of a token, or errToken.
 func (t *tokens) open(token string) (subscription, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil {
 		return subscription{}, errToken
 	}
