@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"strconv"
@@ -103,13 +102,4 @@ func (s *site) certificate(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/x-pem-file")
 	w.Header().Set("Content-Disposition", `attachment; filename="fakeses.pem"`)
 	_, _ = w.Write(s.ses.CertPEM())
-}
-
-// mustSub is the folder of the assets.
-func mustSub() fs.FS {
-	folder, err := fs.Sub(assets, "page")
-	if err != nil {
-		panic(err) // the name is a constant
-	}
-	return folder
 }

@@ -79,8 +79,8 @@ func (b *mailbox) find(id string) *item {
 	return nil
 }
 
-// A slice is a part of a list, newest first.
-type slice[T any] struct {
+// An excerpt is one page of a list, newest first.
+type excerpt[T any] struct {
 	Items       []T
 	Page, Pages int // from 1
 	Total       int
@@ -88,10 +88,10 @@ type slice[T any] struct {
 }
 
 // Newer and Older are the neighbouring pages, or 0.
-func (s slice[T]) Newer() int { return s.Page - 1 }
+func (s excerpt[T]) Newer() int { return s.Page - 1 }
 
 // Older is the next page, or 0.
-func (s slice[T]) Older() int {
+func (s excerpt[T]) Older() int {
 	if s.Page == s.Pages {
 		return 0
 	}
@@ -100,18 +100,18 @@ func (s slice[T]) Older() int {
 
 // pageOf returns a page of a list that is oldest first. A page that does not
 // exist is the nearest that does.
-func pageOf[T any](list []T, page, size int) slice[T] {
+func pageOf[T any](list []T, page, size int) excerpt[T] {
 	pages := max(1, (len(list)+size-1)/size)
 	page = min(max(page, 1), pages)
 	end := len(list) - (page-1)*size
 	items := slices.Clone(list[max(0, end-size):end])
 	slices.Reverse(items)
-	return slice[T]{Items: items, Page: page, Pages: pages, Total: len(list)}
+	return excerpt[T]{Items: items, Page: page, Pages: pages, Total: len(list)}
 }
 
 const pageSize = 50
 
-func (b *mailbox) mailPage(page int) slice[*item] {
+func (b *mailbox) mailPage(page int) excerpt[*item] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := pageOf(b.mails, page, pageSize)
@@ -119,7 +119,7 @@ func (b *mailbox) mailPage(page int) slice[*item] {
 	return s
 }
 
-func (b *mailbox) eventPage(page int) slice[*event.Event] {
+func (b *mailbox) eventPage(page int) excerpt[*event.Event] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return pageOf(b.events, page, pageSize)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,6 +21,15 @@ var assets embed.FS
 
 // The pages, each within the layout.
 var pages = parsePages("mails", "mail", "events", "faults", "account", "connect", "notice")
+
+// assetFolder is the folder of the assets.
+func assetFolder() fs.FS {
+	folder, err := fs.Sub(assets, "page")
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	return folder
+}
 
 func parsePages(names ...string) map[string]*template.Template {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
@@ -114,8 +124,8 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /account", s.accountPage)
 	mux.HandleFunc("GET /connect", s.connect)
 	mux.HandleFunc("GET /certificate.pem", s.certificate)
-	mux.Handle("GET /style.css", http.FileServerFS(mustSub()))
-	mux.Handle("GET /icon.svg", http.FileServerFS(mustSub()))
+	mux.Handle("GET /style.css", http.FileServerFS(assetFolder()))
+	mux.Handle("GET /icon.svg", http.FileServerFS(assetFolder()))
 
 	mux.HandleFunc("POST /forget", s.forget)
 	mux.HandleFunc("POST /mail/{id}/outcome", s.mailOutcome)
@@ -190,7 +200,7 @@ func (s *site) mails(w http.ResponseWriter, r *http.Request) {
 		every = 5
 	}
 	s.show(w, r, "mails", view{Title: "Mails", Nav: "/", Every: every, Data: struct {
-		slice[*item]
+		excerpt[*item]
 		Every    int
 		Settings *settings
 	}{s.box.mailPage(number(r, "page")), every, s.settings}})
