@@ -15,7 +15,7 @@ import (
 // httpsURL is an absolute https URL that says by itself who unsubscribes from
 // what: the reader's provider sends a POST with the body
 // List-Unsubscribe=One-Click there, without cookies, and it must not answer with
-// a redirect. mailto is the address that takes a mail instead, with or without
+// a redirect; examples/unsubscribe takes it. mailto is the address that takes a mail instead, with or without
 // "mailto:" before it and "?subject=…" behind it; empty: none.
 //
 // The error is a *seserrors.Error of class Invalid that holds a

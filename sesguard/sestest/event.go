@@ -136,6 +136,15 @@ func (e *Events) List() []json.RawMessage {
 	return slices.Clone(e.list)
 }
 
+// Take returns what List does and empties it in the same step, so that a
+// server that runs for long keeps no events.
+func (e *Events) Take() (all []json.RawMessage) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all, e.list = e.list, nil
+	return all
+}
+
 // Lost returns how many posts SNS has given up on.
 func (e *Events) Lost() int {
 	e.mu.Lock()

@@ -326,6 +326,26 @@ func TestUnrenderedMailsPublishTheirFailure(t *testing.T) {
 	})
 }
 
+func TestWhatIsTakenIsKeptNoLonger(t *testing.T) {
+	s := newServer(t)
+	eventful(s)
+	in := simpleInput()
+	in.Content = &types.EmailContent{Template: &types.Template{TemplateData: aws.String("{}"),
+		TemplateContent: &types.EmailTemplateContent{Subject: aws.String("Hello {{name}}")}}}
+	if _, err := apiClient(s).SendEmail(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	s.Events.Wait()
+	for i, want := range [][2]int{{1, 2}, {0, 0}} { // Send and Rendering Failure
+		if mails, events := len(s.TakeUnrendered()), len(s.Events.Take()); mails != want[0] || events != want[1] {
+			t.Errorf("take %d: %d mails, %d events, want %v", i, mails, events, want)
+		}
+	}
+	if n := len(s.Unrendered()) + len(s.Events.List()); n != 0 {
+		t.Errorf("%d are still there", n)
+	}
+}
+
 func TestEventsComeLateTwiceOrNotAtAll(t *testing.T) {
 	inMemory(t, func(t *testing.T, s *sestest.Server) {
 		eventful(s)

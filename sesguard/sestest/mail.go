@@ -149,3 +149,9 @@ func (s *Server) TakeAccepted() (all []Mail) {
 	s.set(func() { all, s.accepted = s.accepted, nil })
 	return all
 }
+
+// TakeUnrendered does for Unrendered what TakeAccepted does for Accepted.
+func (s *Server) TakeUnrendered() (all []Mail) {
+	s.set(func() { all, s.unrendered = s.unrendered, nil })
+	return all
+}
