@@ -1,12 +1,14 @@
 package doctor
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
 // certificate verifies the certificate of the configured port, or else of the
@@ -20,19 +22,23 @@ func (r *run) certificate(start time.Time, probes []probe) bool {
 	}
 	f := Finding{Check: checkCertificate, Subject: r.host}
 	if len(chain) == 0 {
-		f.Detail = "TLS could not be set up"
-		if r.mode(r.port) == clearText {
-			f.Detail = "clear text, as the settings say"
-		}
+		f.Detail = "clear text, as the settings say"
 		r.found(start, f)
-		return false
+		return true
 	}
 	conf := r.SMTP.TLSConfig
 	if conf == nil {
 		conf = &tls.Config{}
 	}
 	leaf := chain[0]
-	issuer := leaf.Issuer.CommonName
+	issuer := issuer(leaf)
+	settings := r.where(smtpclient.TLSAuto)
+	settings.TLSConfig = conf
+	if e := problem(settings); e != nil {
+		f.setting(e)
+		r.found(start, f)
+		return false
+	}
 	if conf.InsecureSkipVerify {
 		f.Status, f.Detail = OK, "the settings verify it by themselves, or not at all; it is issued by "+issuer
 		r.found(start, f)
@@ -77,13 +83,18 @@ func judge(chain []*x509.Certificate, conf *tls.Config, name string, now time.Ti
 		return "valid only from " + leaf.NotBefore.UTC().Format(time.DateTime) + " UTC; this machine's clock says " + now.UTC().Format(time.DateTime),
 			"Set this machine's clock."
 	case errors.As(err, &host):
-		return "it is for another host, issued by " + leaf.Issuer.CommonName,
+		return "it is for another host, issued by " + issuer(leaf),
 			"Check the host's spelling. Otherwise a machine in between answers in SES's place."
 	case errors.As(err, &unknown):
-		return "issued by " + leaf.Issuer.CommonName + ", which this machine does not trust",
+		return "issued by " + issuer(leaf) + ", which this machine does not trust",
 			"A middlebox with TLS inspection shows its own certificate: exempt SES from it, or trust its CA. In a container install the package ca-certificates."
 	case errors.As(err, &invalid):
 		return "not valid: " + invalid.Error(), "Check for a middlebox that shows a certificate of its own."
 	}
 	return "could not be verified: " + err.Error(), "Check the system's certificate pool."
+}
+
+// issuer names who issued a certificate.
+func issuer(c *x509.Certificate) string {
+	return cmp.Or(c.Issuer.CommonName, c.Issuer.String(), "somebody without a name")
 }

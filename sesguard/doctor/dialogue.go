@@ -25,6 +25,7 @@ const (
 	dropped             // nobody answers the dial
 	unreachable         // the dial failed in another way
 	silent              // it is open, and nobody greets
+	stuck               // TLS begins and is not answered
 	swapped             // TLS from the first octet where clear text begins, or the reverse
 	masked              // something between here and SES changes what is said
 	turnedAway          // the server refuses to talk
@@ -42,6 +43,7 @@ func (f *failure) Unwrap() error { return f.err }
 
 // A session is a dialogue with one port, up to EHLO over TLS.
 type session struct {
+	tcp        net.Conn // below TLS
 	conn       net.Conn
 	text       *textproto.Conn
 	state      tls.ConnectionState // zero in clear text
@@ -68,14 +70,14 @@ func (c *limitedConn) Read(p []byte) (int, error) {
 }
 
 // dial connects to a port.
-func (r *run) dial(ctx context.Context, port int) (net.Conn, *failure) {
+func (r *run) dial(ctx context.Context, port int) (*limitedConn, *failure) {
 	dial := r.SMTP.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(r.host, fmt.Sprint(port)))
+	conn, err := within(ctx, func() (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(r.host, fmt.Sprint(port))) })
 	switch {
 	case err == nil && conn != nil:
 		return &limitedConn{conn, maxHeard}, nil
@@ -102,7 +104,7 @@ func (r *run) open(ctx context.Context, port int) (*session, *failure) {
 		return nil, fail
 	}
 	_ = conn.SetDeadline(time.Now().Add(stepTime)) // a connection without deadlines is closed with ctx
-	s := &session{conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
+	s := &session{tcp: conn.Conn, conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
 	switch mode := r.mode(port); {
 	case mode == wrapper:
 		fail = s.encrypt(r.tlsConfig())
@@ -205,7 +207,7 @@ func (s *session) encrypt(conf *tls.Config) *failure {
 		case errors.As(err, &header):
 			return &failure{masked, errors.New("the answer is no TLS")}
 		case isTimeout(err):
-			return &failure{silent, err}
+			return &failure{stuck, err}
 		}
 		return &failure{broken, fmt.Errorf("TLS: %w", err)}
 	}

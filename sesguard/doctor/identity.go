@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -106,6 +105,19 @@ func (r *run) verified(ctx context.Context, a address) (string, *seserrors.Error
 	return "", nil
 }
 
+// lowerVerified returns an address in lower case if that is another spelling of it,
+// and verified.
+func (r *run) lowerVerified(ctx context.Context, a address) string {
+	lower := strings.ToLower(a.asked())
+	if lower == a.asked() {
+		return ""
+	}
+	if other, e := r.get(ctx, lower); e != nil || !other.verified() {
+		return ""
+	}
+	return lower
+}
+
 // identity tells whether From may be sent from. It returns nil if that is not
 // known.
 func (r *run) identity(ctx context.Context) *identity {
@@ -117,10 +129,8 @@ func (r *run) identity(ctx context.Context) *identity {
 		return nil
 	case r.from.err != nil:
 		f.Reason = seserrors.IllegalAddress
-		f.Detail, f.Advice = "is no address", "Write name@example.com, with an international domain as such or in Punycode."
-		if !errors.Is(r.from.err, context.Canceled) {
-			r.found(start, f)
-		}
+		f.Detail, f.Advice = r.from.problem(), noAddress
+		r.found(start, f)
 		return nil
 	case r.FromARN != "":
 		r.skip("the identity belongs to another account: "+accountOf(r.FromARN), checkIdentity)
@@ -160,11 +170,9 @@ func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 	if id.out == nil {
 		f.Detail = "neither the address nor its domain " + r.from.domain + " is known to SES" + r.in()
 		f.Advice = "Verify the domain in this region: identities belong to one region, and the letter case of a verified address counts."
-		if lower := strings.ToLower(r.from.asked()); lower != r.from.asked() {
-			if other, e := r.get(ctx, lower); e == nil && other.verified() {
-				f.Detail = lower + " is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart"
-				f.Advice = "Write " + lower + " in From, or verify the domain, which covers every spelling."
-			}
+		if lower := r.lowerVerified(ctx, r.from); lower != "" {
+			f.Detail = lower + " is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart"
+			f.Advice = "Write " + lower + " in From, or verify the domain, which covers every spelling."
 		}
 		return
 	}
@@ -180,8 +188,11 @@ func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 		f.Advice = "Open the link in the mail that SES sent to this address, within 24 hours, or have it sent again."
 	default:
 		f.Advice = "Publish the DNS records that SES shows for the domain (see dkim). It can take 72 hours until SES sees them."
-		if id.out.VerificationStatus == types.VerificationStatusFailed {
+		switch id.out.VerificationStatus {
+		case types.VerificationStatusFailed:
 			f.Advice = "Publish the DNS records that SES shows for the domain (see dkim), then start the verification again."
+		case types.VerificationStatusTemporaryFailure:
+			f.Advice = "Check that the domain's name servers answer, and that the records that SES shows are still there (see dkim). SES looks again by itself."
 		}
 	}
 }

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,12 +42,12 @@ func (r *run) realSend(ctx context.Context) {
 
 // mayOverSMTP reports whether a sign-in over SMTP has worked.
 func (r *run) mayOverSMTP() bool {
-	return slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Check == checkSignIn && f.Status == OK })
+	return r.has(func(f Finding) bool { return f.Check == checkSignIn && f.Status == OK })
 }
 
 // explained reports whether a check has failed for this reason already.
 func (r *run) explained(reason seserrors.Reason) bool {
-	return slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Status == Fail && f.Reason == reason })
+	return r.has(func(f Finding) bool { return f.Status == Fail && f.Reason == reason })
 }
 
 func (r *run) mayOverAPI() bool {
@@ -79,7 +78,7 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 	}
 	f.Detail = "accepted as " + id
 	if r.Await != nil {
-		if err := r.Await(ctx, id); err != nil {
+		if _, err := within(ctx, func() (any, error) { return nil, r.Await(ctx, id) }); err != nil {
 			f.Status, f.Detail = Warn, f.Detail+"; its event did not come in time"
 			f.Advice = "Check the event destination, its subscription and the endpoint that takes the events."
 		} else {
@@ -91,11 +90,7 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 }
 
 func (r *run) overSMTP(ctx context.Context, to string) (string, error) {
-	port := r.usable[0]
-	if slices.Contains(r.usable, r.port) {
-		port = r.port
-	}
-	s, fail := r.open(ctx, port)
+	s, fail := r.open(ctx, r.usablePort())
 	if fail != nil {
 		return "", fail.err
 	}

@@ -123,7 +123,7 @@ func (r *run) events(ctx context.Context, name string) {
 		f.Status, f.Detail = Warn, "nobody hears of "+strings.Join(deaf, ", ")
 		f.Advice = "Add these kinds to an event destination that is switched on."
 		if off > 0 {
-			f.Detail += fmt.Sprintf("; %d event destinations are switched off", off)
+			f.Detail += fmt.Sprintf("; switched off: %d of %d event destinations", off, len(out.EventDestinations))
 		}
 	}
 	r.found(start, f)
