@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -54,23 +53,17 @@ type session struct {
 // maxHeard bounds what one server may say in a dialogue.
 const maxHeard = 256 << 10
 
-// A limitedConn ends after so many octets.
-type limitedConn struct {
-	net.Conn
-	left int
-}
-
-func (c *limitedConn) Read(p []byte) (int, error) {
-	if c.left <= 0 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	n, err := c.Conn.Read(p[:min(len(p), c.left)])
-	c.left -= n
-	return n, err
+// talk returns the lines of a connection, which may be so long and no longer.
+func talk(c net.Conn) *textproto.Conn {
+	return textproto.NewConn(struct {
+		io.Reader
+		io.Writer
+		io.Closer
+	}{io.LimitReader(c, maxHeard), c, c})
 }
 
 // dial connects to a port.
-func (r *run) dial(ctx context.Context, port int) (*limitedConn, *failure) {
+func (r *run) dial(ctx context.Context, port int) (net.Conn, *failure) {
 	dial := r.SMTP.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
@@ -80,7 +73,7 @@ func (r *run) dial(ctx context.Context, port int) (*limitedConn, *failure) {
 	conn, err := within(ctx, func() (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(r.host, fmt.Sprint(port))) })
 	switch {
 	case err == nil && conn != nil:
-		return &limitedConn{conn, maxHeard}, nil
+		return conn, nil
 	case err == nil:
 		return nil, &failure{unreachable, errors.New("DialContext returned no connection")}
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -104,7 +97,7 @@ func (r *run) open(ctx context.Context, port int) (*session, *failure) {
 		return nil, fail
 	}
 	_ = conn.SetDeadline(time.Now().Add(stepTime)) // a connection without deadlines is closed with ctx
-	s := &session{tcp: conn.Conn, conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
+	s := &session{tcp: conn, conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
 	switch mode := r.mode(port); {
 	case mode == wrapper:
 		fail = s.encrypt(r.tlsConfig())
@@ -112,7 +105,7 @@ func (r *run) open(ctx context.Context, port int) (*session, *failure) {
 			fail = s.greeting(r.isSES())
 		}
 	default:
-		s.text = textproto.NewConn(conn)
+		s.text = talk(conn)
 		if fail = s.greeting(r.isSES()); fail == nil {
 			fail = s.hello()
 		}
@@ -212,7 +205,7 @@ func (s *session) encrypt(conf *tls.Config) *failure {
 		return &failure{broken, fmt.Errorf("TLS: %w", err)}
 	}
 	s.conn, s.state = t, t.ConnectionState()
-	s.text = textproto.NewConn(t)
+	s.text = talk(t)
 	return nil
 }
 
@@ -229,50 +222,4 @@ func (r *run) tlsConfig() *tls.Config {
 	conf.InsecureSkipVerify = true
 	conf.VerifyConnection, conf.VerifyPeerCertificate = nil, nil
 	return conf
-}
-
-// signIn says AUTH PLAIN.
-func (s *session) signIn(user, password string) error {
-	response := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
-	code, text, err := s.command("AUTH PLAIN %s", response)
-	return refusal("smtp AUTH", code, text, err, 235)
-}
-
-// send hands over one message and returns SES's id of it.
-func (s *session) send(from, to, message string) (string, error) {
-	for _, step := range []struct {
-		op, line string
-		want     int
-	}{
-		{"smtp MAIL", "MAIL FROM:" + from, 250},
-		{"smtp RCPT", "RCPT TO:<" + to + ">", 250},
-		{"smtp DATA", "DATA", 354},
-	} {
-		code, text, err := s.command("%s", step.line)
-		if err := refusal(step.op, code, text, err, step.want); err != nil {
-			return "", err
-		}
-	}
-	w := s.text.DotWriter()
-	if _, err := io.WriteString(w, message); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	code, text, err := s.text.ReadResponse(0)
-	if err := refusal("smtp end of data", code, text, err, 250); err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(strings.TrimPrefix(text, "Ok")), nil
-}
-
-func refusal(op string, code int, text string, err error, want int) error {
-	switch {
-	case err != nil:
-		return err
-	case code != want:
-		return seserrors.FromSMTP(op, code, text)
-	}
-	return nil
 }

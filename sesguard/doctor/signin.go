@@ -102,14 +102,18 @@ func (r *run) signIn(ctx context.Context, trusted bool) {
 	r.found(start, f)
 }
 
-// pingWith signs in with these credentials on a port that works.
-func (r *run) pingWith(ctx context.Context, user, password string) error {
+// signedIn returns the settings with these credentials, for a port that works.
+func (r *run) signedIn(user, password string) smtpclient.Config {
 	cfg := r.where(r.tls)
 	cfg.TLSConfig, cfg.Username, cfg.Password = r.SMTP.TLSConfig, user, password
 	if !slices.Contains(r.usable, r.port) {
 		cfg.Addr, cfg.TLS = net.JoinHostPort(r.host, strconv.Itoa(r.usable[0])), smtpclient.TLSAuto
 	}
-	c, err := smtpclient.New(cfg)
+	return cfg
+}
+
+func (r *run) pingWith(ctx context.Context, user, password string) error {
+	c, err := smtpclient.New(r.signedIn(user, password))
 	if err != nil {
 		return err
 	}

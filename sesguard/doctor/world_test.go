@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // A world is an account, a network and a DNS in which mail leaves. Tests break it.
 type world struct {
 	server  *sestest.Server
-	http    *http.Client
+	http    *http.Transport
 	account *sestest.Account
 	dns     *fakeDNS
 	ports   map[string]func(ctx context.Context) (net.Conn, error) // in place of the server's
@@ -68,7 +68,7 @@ const publicKey = "p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDo+MmFRJPH646LxibKNYt
 func newWorld() *world {
 	s := sestest.NewMemoryServer()
 	s.Password = smtpclient.DerivePassword(secret, "us-east-1")
-	w := &world{server: s, http: s.HTTPClient(), account: s.Account, ports: map[string]func(context.Context) (net.Conn, error){}, answers: map[string]answer{}}
+	w := &world{server: s, http: &http.Transport{DialContext: s.DialContext, TLSClientConfig: s.TLSConfig()}, account: s.Account, ports: map[string]func(context.Context) (net.Conn, error){}, answers: map[string]answer{}}
 	s.Account.SetMax24HourSend(50000)
 	s.Account.SetIdentity("example.com", goodIdentity())
 	w.hear("BOUNCE", "COMPLAINT", "SEND", "RENDERING_FAILURE")
@@ -161,7 +161,7 @@ func (w *world) Do(req *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case !ok:
-		resp, err := w.http.Do(req)
+		resp, err := w.http.RoundTrip(req)
 		if err == nil {
 			resp.Header.Set("Date", time.Now().Add(w.ahead).UTC().Format(http.TimeFormat))
 		}
@@ -181,6 +181,7 @@ func (w *world) Do(req *http.Request) (*http.Response, error) {
 func (w *world) run(ctx context.Context) *Report {
 	defer time.Sleep(time.Hour)
 	defer w.server.Close()
+	defer w.http.CloseIdleConnections()
 	defer func(start time.Time) { w.took = time.Since(start) }(time.Now())
 	return Run(ctx, w.cfg)
 }
