@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
@@ -42,10 +43,7 @@ func call[In, Out any](ctx context.Context, r *run, op string, f func(context.Co
 }
 
 // isMissing reports whether SES says that what was asked for does not exist.
-func isMissing(e *seserrors.Error) bool {
-	var missing *types.NotFoundException
-	return errors.As(e, &missing) || e.Reason == seserrors.NotFound || e.APICode == "NotFoundException"
-}
+func isMissing(e *seserrors.Error) bool { return e.APICode == "NotFoundException" }
 
 // unknown says why a check has no answer from SES.
 func unknown(op string, e *seserrors.Error) string {
@@ -153,7 +151,7 @@ func (r *run) sending() {
 		return
 	}
 	f := Finding{Check: checkSending, Subject: r.Region, Status: OK, Detail: "the account may send"}
-	switch status := value(r.acct.EnforcementStatus); {
+	switch status := aws.ToString(r.acct.EnforcementStatus); {
 	case status == "SHUTDOWN":
 		f.Status, f.Reason = Fail, seserrors.AccountSuspended
 		f.Detail = "sending is paused: AWS shut the account down after a review"
@@ -289,7 +287,7 @@ func (r *run) suppression(ctx context.Context, to address, list []types.Suppress
 	start := time.Now()
 	f := Finding{Check: checkSuppression, Subject: to.spelled, Status: OK, Detail: "is not on the suppression list"}
 	for _, d := range list {
-		if strings.EqualFold(value(d.EmailAddress), to.asked()) {
+		if strings.EqualFold(aws.ToString(d.EmailAddress), to.asked()) {
 			r.suppressed(&f, to, d, set)
 			break
 		}
@@ -319,7 +317,7 @@ func (r *run) suppression(ctx context.Context, to address, list []types.Suppress
 func (r *run) suppressed(f *Finding, to address, d types.SuppressedDestinationSummary, set *sesv2.GetConfigurationSetOutput) {
 	f.Status, f.Reason = Fail, seserrors.RecipientSuppressed
 	f.Detail = "is on the suppression list"
-	if spelling := value(d.EmailAddress); spelling != to.asked() {
+	if spelling := aws.ToString(d.EmailAddress); spelling != to.asked() {
 		f.Detail += " as " + spelling
 	}
 	f.Detail += ", reason " + string(d.Reason)
@@ -344,13 +342,4 @@ func (r *run) suppressedReasons(set *sesv2.GetConfigurationSetOutput) ([]types.S
 		return r.acct.SuppressionAttributes.SuppressedReasons, true
 	}
 	return nil, false
-}
-
-// value returns what p points to, or the zero value.
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }

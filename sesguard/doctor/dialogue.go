@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -29,9 +31,10 @@ const (
 	masked              // something between here and SES changes what is said
 	turnedAway          // the server refuses to talk
 	broken              // TLS, or the connection, fails in another way
+	untrusted           // TLS works, but with a certificate that is not to be trusted
 )
 
-// A failure is the end of a dialogue before TLS was set up.
+// A failure is the end of a dialogue before TLS was set up as it should be.
 type failure struct {
 	kind trouble
 	err  error
@@ -45,7 +48,7 @@ type session struct {
 	tcp        net.Conn // below TLS
 	conn       net.Conn
 	text       *textproto.Conn
-	state      tls.ConnectionState // zero in clear text
+	leaf       *x509.Certificate // nil in clear text
 	extensions map[string]string
 	stop       func() bool
 }
@@ -189,37 +192,35 @@ func (s *session) upgrade(conf *tls.Config) *failure {
 	return s.encrypt(conf)
 }
 
-// encrypt sets up TLS. What the certificate is worth is another check.
+// encrypt sets up TLS.
 func (s *session) encrypt(conf *tls.Config) *failure {
 	t := tls.Client(s.conn, conf)
-	if err := t.Handshake(); err != nil {
-		var header tls.RecordHeaderError
-		switch {
-		case errors.As(err, &header) && string(header.RecordHeader[:3]) == "220":
-			return &failure{swapped, errors.New("it greets in clear text")}
-		case errors.As(err, &header):
-			return &failure{masked, errors.New("the answer is no TLS")}
-		case isTimeout(err):
-			return &failure{stuck, err}
-		}
-		return &failure{broken, fmt.Errorf("TLS: %w", err)}
+	err := t.Handshake()
+	header, isHeader := errors.AsType[tls.RecordHeaderError](err)
+	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case err == nil:
+		s.conn, s.text = t, talk(t)
+		s.leaf = t.ConnectionState().PeerCertificates[0]
+		return nil
+	case isCertificate:
+		return &failure{untrusted, err}
+	case isHeader && string(header.RecordHeader[:3]) == "220":
+		return &failure{swapped, errors.New("it greets in clear text")}
+	case isHeader:
+		return &failure{masked, errors.New("the answer is no TLS")}
+	case isTimeout(err):
+		return &failure{stuck, err}
 	}
-	s.conn, s.state = t, t.ConnectionState()
-	s.text = talk(t)
-	return nil
+	return &failure{broken, fmt.Errorf("TLS: %w", err)}
 }
 
-// tlsConfig returns the settings' TLS, but takes any certificate: the doctor
-// looks at it afterwards, and says nothing secret before.
+// tlsConfig returns the settings' TLS.
 func (r *run) tlsConfig() *tls.Config {
-	conf := &tls.Config{}
-	if r.SMTP.TLSConfig != nil {
-		conf = r.SMTP.TLSConfig.Clone()
+	if r.SMTP.TLSConfig == nil {
+		return &tls.Config{ServerName: r.host}
 	}
-	if conf.ServerName == "" {
-		conf.ServerName = r.host
-	}
-	conf.InsecureSkipVerify = true
-	conf.VerifyConnection, conf.VerifyPeerCertificate = nil, nil
+	conf := r.SMTP.TLSConfig.Clone()
+	conf.ServerName = cmp.Or(conf.ServerName, r.host)
 	return conf
 }

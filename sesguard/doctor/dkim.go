@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 )
 
@@ -98,7 +99,7 @@ func judgeKeys(f *Finding, keys []dkimKey, d *types.DkimAttributes) {
 
 // keyRecords returns the records that a domain needs.
 func keyRecords(domain string, d *types.DkimAttributes) []string {
-	zone := value(d.SigningHostedZone)
+	zone := aws.ToString(d.SigningHostedZone)
 	if zone == "" {
 		zone = "dkim.amazonses.com"
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // lookUpPolicy looks for the DMARC record of the sender: at its own domain, else at
@@ -66,7 +68,7 @@ type alignment struct {
 // bySPF reports whether SPF speaks for the sender's domain.
 func (a *alignment) bySPF(r *run, z *zone) bool {
 	m := a.id.mailFrom()
-	return m != nil && a.spf == good && same(strings.ToLower(value(m.MailFromDomain)), r.from.domain, z.policy["aspf"])
+	return m != nil && a.spf == good && same(strings.ToLower(aws.ToString(m.MailFromDomain)), r.from.domain, z.policy["aspf"])
 }
 
 // byDKIM reports whether DKIM speaks for the sender's domain.

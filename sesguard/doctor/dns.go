@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -38,7 +39,7 @@ func (r *run) dns(ctx context.Context, id *identity) {
 	if id != nil {
 		look = append(look, func() { z.keys, z.keysErr = r.lookUpKeys(ctx, id.signer()) })
 		if m := id.mailFrom(); m != nil {
-			domain := value(m.MailFromDomain)
+			domain := aws.ToString(m.MailFromDomain)
 			look = append(look, func() { z.mx, z.mxErr = lookup(ctx, r.Resolver.LookupMX, domain) },
 				func() { z.spf, z.spfErr = r.includesSES(ctx, domain) })
 		}

@@ -133,7 +133,7 @@ func (r *run) identity(ctx context.Context) *identity {
 		r.found(start, f)
 		return nil
 	case r.FromARN != "":
-		r.skip("the identity belongs to another account: "+accountOf(r.FromARN), checkIdentity)
+		r.skip("the identity belongs to another account: "+r.FromARN, checkIdentity)
 		return &identity{name: r.from.domain, foreign: true}
 	}
 	id, e := r.find(ctx, r.from)
@@ -195,15 +195,6 @@ func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 			f.Advice = "Check that the domain's name servers answer, and that the records that SES shows are still there (see dkim). SES looks again by itself."
 		}
 	}
-}
-
-// accountOf returns the account and region in an ARN.
-func accountOf(arn string) string {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 6 {
-		return arn
-	}
-	return parts[4] + " in " + parts[3]
 }
 
 // authorization looks at the ARN of another account's identity. Its policy cannot

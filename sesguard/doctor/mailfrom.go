@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
@@ -23,7 +24,7 @@ func (r *run) mailFrom(start time.Time, z *zone, id *identity) verdict {
 			Detail: "no custom MAIL FROM domain: SES uses its own, SPF passes but does not align"})
 		return bad
 	}
-	domain := value(m.MailFromDomain)
+	domain := aws.ToString(m.MailFromDomain)
 	f := Finding{Check: checkMailFrom, Subject: domain, Status: Warn,
 		Advice: `Publish one TXT record "v=spf1 include:amazonses.com ~all" for ` + domain + "."}
 	void, isVoid := z.spfErr.(voidRecord)
@@ -74,7 +75,7 @@ func (r *run) brokenMailFrom(f *Finding, m *types.MailFromAttributes, wrong stri
 // mailFrom returns the MAIL FROM settings that count for an identity.
 func (id *identity) mailFrom() *types.MailFromAttributes {
 	for _, i := range []*identity{id, id.domain} {
-		if i != nil && i.out != nil && i.out.MailFromAttributes != nil && value(i.out.MailFromAttributes.MailFromDomain) != "" {
+		if i != nil && i.out != nil && i.out.MailFromAttributes != nil && aws.ToString(i.out.MailFromAttributes.MailFromDomain) != "" {
 			return i.out.MailFromAttributes
 		}
 	}

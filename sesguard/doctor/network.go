@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -114,20 +115,19 @@ func (r *run) mode(port int) mode {
 
 // smtp looks at the SMTP interface from here: name, ports, TLS, sign-in.
 func (r *run) smtp(ctx context.Context) {
-	trusted := r.reach(ctx)
+	r.reach(ctx)
 	close(r.reached)
 	if len(r.usable) > 0 {
-		together(func() { r.signIn(ctx, trusted) }, func() { r.mtu(ctx) })
+		together(func() { r.signIn(ctx) }, func() { r.mtu(ctx) })
 	}
 }
 
-// reach finds the ports that can be used, and reports whether something secret may
-// be said there.
-func (r *run) reach(ctx context.Context) (trusted bool) {
+// reach finds the ports that can be used.
+func (r *run) reach(ctx context.Context) {
 	if r.host == "" {
 		r.skip("the settings name no SMTP endpoint: set SMTP.Region or SMTP.Addr", checkEndpoint, checkPorts,
 			checkTLSMode, checkCertificate, checkSignIn, checkMTU, checkOldKey, checkAllowList)
-		return false
+		return
 	}
 	r.allowList()
 	r.oldKey()
@@ -142,7 +142,7 @@ func (r *run) reach(ctx context.Context) (trusted bool) {
 		probes = r.probes(ctx)
 	}
 	if ctx.Err() != nil {
-		return false
+		return
 	}
 	open := slices.ContainsFunc(probes, func(p probe) bool { return p.open() })
 	if doubtful {
@@ -153,20 +153,21 @@ func (r *run) reach(ctx context.Context) (trusted bool) {
 	}
 	if f.Status == Fail {
 		r.skip("the endpoint is not reached", checkPorts, checkTLSMode, checkCertificate, checkSignIn, checkMTU)
-		return false
+		return
 	}
 	for _, p := range probes {
-		if p.session {
+		if p.fail == nil {
 			r.usable = append(r.usable, p.port)
 		}
 	}
 	r.ports(probing, probes)
 	r.tlsMode(probing, probes)
-	if len(r.usable) == 0 {
-		r.skip("no port is usable", checkCertificate, checkSignIn, checkMTU)
-		return false
+	if !r.certificate(probing, probes) {
+		r.usable = nil
 	}
-	return r.certificate(probing, probes)
+	if len(r.usable) == 0 {
+		r.skip("nothing secret is said without TLS that can be trusted", checkSignIn, checkMTU)
+	}
 }
 
 func (r *run) probes(ctx context.Context) []probe {
@@ -232,24 +233,24 @@ func (r *run) endpoint(ctx context.Context) (f Finding, doubtful bool) {
 
 // A probe is what one port answered.
 type probe struct {
-	port    int
-	session bool // the dialogue came to its end
-	fail    *failure
-	chain   []*x509.Certificate
+	port int
+	fail *failure          // nil: the dialogue came to its end
+	leaf *x509.Certificate // nil if none was shown
 }
 
 func (r *run) probe(ctx context.Context, port int) probe {
-	p := probe{port: port}
 	s, fail := r.open(ctx, port)
-	if fail != nil {
-		p.fail = fail
-		if fail.kind == silent && r.mode(port) == startTLS && r.speaksTLS(ctx, port) {
-			p.fail = &failure{swapped, errors.New("it speaks TLS from the first octet")}
-		}
-		return p
+	if fail == nil {
+		defer s.close()
+		return probe{port, nil, s.leaf}
 	}
-	defer s.close()
-	p.session, p.chain = true, s.state.PeerCertificates
+	if fail.kind == silent && r.mode(port) == startTLS && r.speaksTLS(ctx, port) {
+		fail = &failure{swapped, errors.New("it speaks TLS from the first octet")}
+	}
+	p := probe{port: port, fail: fail}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](fail.err); ok {
+		p.leaf = e.UnverifiedCertificates[0]
+	}
 	return p
 }
 
@@ -261,8 +262,8 @@ func (r *run) speaksTLS(ctx context.Context, port int) bool {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(stepTime / 2))
-	s := &session{conn: conn}
-	return s.encrypt(r.tlsConfig()) == nil
+	fail = (&session{conn: conn}).encrypt(r.tlsConfig())
+	return fail == nil || fail.kind == untrusted
 }
 
 // open reports whether a connection to the port could be made.
@@ -341,7 +342,7 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 	f := Finding{Check: checkTLSMode, Subject: net.JoinHostPort(r.host, strconv.Itoa(r.port)), Status: Fail}
 	var also []string
 	for _, p := range probes {
-		if p.port != r.port && p.open() && !p.session {
+		if p.port != r.port && p.open() && p.fail != nil {
 			also = append(also, fmt.Sprintf("port %d: %s", p.port, explain[p.fail.kind].short))
 		}
 	}
@@ -350,17 +351,17 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 		f.setting(e)
 	case !own.open():
 		f.Status, f.Detail = Skipped, "the port is closed"
-	case own.session && len(also) > 0:
-		f.Status, f.Detail = Warn, "TLS works on the configured port, but not on others: "+strings.Join(also, "; ")
-		f.Advice = "Mail leaves through the configured port. Look into the others only if you need them."
-	case own.session:
-		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clearText: "clear text, as the settings say"}[r.mode(r.port)]
-	default:
+	case own.leaf == nil && own.fail != nil:
 		x := explain[own.fail.kind]
 		f.Detail, f.Advice, f.Reason = x.short+": "+words(own.fail), x.advice, x.reason
 		if e, ok := errors.AsType[*seserrors.Error](own.fail.err); ok {
 			f.Reason = e.Reason
 		}
+	case len(also) > 0:
+		f.Status, f.Detail = Warn, "TLS works on the configured port, but not on others: "+strings.Join(also, "; ")
+		f.Advice = "Mail leaves through the configured port. Look into the others only if you need them."
+	default:
+		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clearText: "clear text, as the settings say"}[r.mode(r.port)]
 	}
 	r.found(start, f)
 }
@@ -376,4 +377,5 @@ var explain = map[trouble]struct {
 	masked:     {"something intercepts the connection", "A firewall's mail inspection or a virus scanner sits between this machine and SES. Exempt SES's host from it, or use port 465 or 2465.", seserrors.TLSFailure},
 	turnedAway: {"the server turns the connection away", "Try again later; if it stays, check the number of connections and a proxy in between.", seserrors.ServiceFailure},
 	broken:     {"the connection breaks", "Something on the way ends it. Check proxies and firewalls with TLS inspection, or use another port.", seserrors.TLSFailure},
+	untrusted:  {short: "the certificate is not trusted"}, // which another check tells
 }

@@ -113,7 +113,7 @@ func (r *run) overAPI(ctx context.Context, to string) (string, error) {
 	if err != nil {
 		return "", seserrors.FromAPI("ses SendEmail", err)
 	}
-	return value(out.MessageId), nil
+	return aws.ToString(out.MessageId), nil
 }
 
 // message returns a mail that names the configuration set and the ARN in fields,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -18,7 +19,7 @@ func (r *run) configurationSet(ctx context.Context, id *identity) *sesv2.GetConf
 	name, whose := r.ConfigurationSet, ""
 	for _, i := range []*identity{id, domainOf(id)} {
 		if name == "" && i != nil && i.out != nil {
-			name = value(i.out.ConfigurationSetName)
+			name = aws.ToString(i.out.ConfigurationSetName)
 			whose = ", the default of " + i.name
 		}
 	}

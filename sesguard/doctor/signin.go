@@ -76,7 +76,7 @@ func key(id string) string {
 }
 
 // signIn signs in once, and once more where that tells what is wrong.
-func (r *run) signIn(ctx context.Context, trusted bool) {
+func (r *run) signIn(ctx context.Context) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
@@ -88,14 +88,6 @@ func (r *run) signIn(ctx context.Context, trusted bool) {
 		f.Detail, f.Advice = "Credentials failed", "Look at the error that your own function returns."
 	case user == "" && password == "":
 		f.Detail = "the settings hold no SMTP credentials"
-	case user == "" || password == "":
-		f.Status, f.Reason, f.Detail = Fail, seserrors.CredentialsInvalid, "one of user name and password is empty"
-		f.Advice = "Set both: the access key id of an IAM user, and the SMTP password derived from its secret for this region."
-	case strings.HasPrefix(user, "ASIA"):
-		f.Status, f.Reason, f.Detail = Fail, seserrors.CredentialsInvalid, key(user)+" is temporary, and temporary credentials cannot work over SMTP"
-		f.Advice = "Use the key of an IAM user (it begins with AKIA), or send over the API with the role."
-	case !trusted:
-		f.Detail = "the certificate is not to be trusted, so nothing secret was said"
 	default:
 		f = r.ping(ctx, f, user, password)
 	}

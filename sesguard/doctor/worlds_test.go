@@ -125,7 +125,7 @@ var networks = []spoilt{
 		w.cfg.SMTP.Username, w.cfg.SMTP.Password = w.cfg.SMTP.Password, w.cfg.SMTP.Username
 	}, checkSignIn, Fail, "begins with AKIA"},
 	{"a temporary key", func(w *world) { w.cfg.SMTP.Username = "ASIAIOSFODNN7EXAMPLE" }, checkSignIn, Fail, "temporary"},
-	{"a user name alone", func(w *world) { w.cfg.SMTP.Password = "" }, checkSignIn, Fail, "empty"},
+	{"a user name alone", func(w *world) { w.cfg.SMTP.Password = "" }, checkSignIn, Fail, "SMTP.Password: missing"},
 	{"a password with a line end", func(w *world) { w.cfg.SMTP.Password += "\n" }, checkSignIn, Fail, "white space"},
 	{"no credentials", func(w *world) { w.cfg.SMTP.Username, w.cfg.SMTP.Password = "", "" }, checkSignIn, Skipped, "no SMTP credentials"},
 	{"a vault that fails", func(w *world) {
