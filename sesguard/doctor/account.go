@@ -71,6 +71,7 @@ func (r *run) account(ctx context.Context) {
 		}
 		return
 	}
+	r.sandbox()
 	r.sending()
 	r.quota()
 	id := r.identity(ctx)
@@ -198,7 +199,6 @@ func (r *run) quota() {
 // recipients looks at each recipient: may the sandbox send to it, and is it on the
 // suppression list?
 func (r *run) recipients(ctx context.Context, set *sesv2.GetConfigurationSetOutput) {
-	r.sandbox()
 	if len(r.to) == 0 {
 		r.skip("no recipients are given", checkSuppression)
 		return

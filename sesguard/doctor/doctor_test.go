@@ -306,7 +306,7 @@ func TestNothingSecretIsSaidBeforeTheCertificateIsTrusted(t *testing.T) {
 			t.Errorf("%d sign-ins", n)
 		}
 		for _, f := range report.Findings {
-			if f.Check == checkSignIn && (f.Status != Skipped || !strings.Contains(f.Detail, "nothing secret")) {
+			if f.Check == checkSignIn && (f.Status != Skipped || !strings.Contains(f.Detail, "nothing secret")) || f.Check == checkTLSMode && f.Status != OK {
 				t.Errorf("got %v", f)
 			}
 		}
@@ -316,6 +316,19 @@ func TestNothingSecretIsSaidBeforeTheCertificateIsTrusted(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestOverASocketTheMTUIsKnown(t *testing.T) {
+	s := sestest.NewServer()
+	defer s.Close()
+	report := Run(t.Context(), Config{SMTP: smtpclient.Config{Addr: s.SMTPAddr, Username: s.Username, Password: s.Password, TLSConfig: s.TLSConfig()}})
+	want := "ok   mtu                   127.0.0.1: packets of full size get through"
+	if runtime.GOOS == "linux" {
+		want += "; this machine sends up to "
+	}
+	if !report.OK() || !strings.Contains(text(report), want) {
+		t.Errorf("want %q:\n%s", want, text(report))
+	}
 }
 
 func TestAFindingIsTextAndJSON(t *testing.T) {

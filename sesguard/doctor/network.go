@@ -117,6 +117,10 @@ func (r *run) mode(port int) mode {
 func (r *run) smtp(ctx context.Context) {
 	r.reach(ctx)
 	close(r.reached)
+	if r.host != "" {
+		r.oldKey()
+		r.allowList()
+	}
 	if len(r.usable) > 0 {
 		together(func() { r.signIn(ctx) }, func() { r.mtu(ctx) })
 	}
@@ -129,8 +133,6 @@ func (r *run) reach(ctx context.Context) {
 			checkTLSMode, checkCertificate, checkSignIn, checkMTU, checkOldKey, checkAllowList)
 		return
 	}
-	r.allowList()
-	r.oldKey()
 	start := time.Now()
 	f, doubtful := r.endpoint(ctx)
 	if !doubtful && ctx.Err() == nil {
@@ -166,7 +168,7 @@ func (r *run) reach(ctx context.Context) {
 		r.usable = nil
 	}
 	if len(r.usable) == 0 {
-		r.skip("nothing secret is said without TLS that can be trusted", checkSignIn, checkMTU)
+		r.skip("no port is open with TLS that is trusted, so nothing secret is said", checkSignIn, checkMTU)
 	}
 }
 
@@ -295,7 +297,7 @@ func (r *run) ports(start time.Time, probes []probe) {
 		f.Detail += "; Amazon EC2 and many networks block port 25, and nobody needs it here"
 	case own.open():
 		f.Status = Warn
-		f.Advice = "The configured port is open, so mail leaves. Open the others only if you need them."
+		f.Advice = "The configured port is open, and only that counts. Open the others if you need them."
 	default:
 		f.Status, f.Reason = Fail, seserrors.Network
 		f.Advice = r.portAdvice(own, open, only25)
@@ -342,7 +344,7 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 	f := Finding{Check: checkTLSMode, Subject: net.JoinHostPort(r.host, strconv.Itoa(r.port)), Status: Fail}
 	var also []string
 	for _, p := range probes {
-		if p.port != r.port && p.open() && p.fail != nil {
+		if p.port != r.port && p.open() && p.fail != nil && (p.fail.kind != untrusted || own.fail == nil) {
 			also = append(also, fmt.Sprintf("port %d: %s", p.port, explain[p.fail.kind].short))
 		}
 	}
@@ -359,7 +361,7 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 		}
 	case len(also) > 0:
 		f.Status, f.Detail = Warn, "TLS works on the configured port, but not on others: "+strings.Join(also, "; ")
-		f.Advice = "Mail leaves through the configured port. Look into the others only if you need them."
+		f.Advice = "Only the configured port counts. Look into the others if you need them."
 	default:
 		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clearText: "clear text, as the settings say"}[r.mode(r.port)]
 	}

@@ -99,9 +99,10 @@ var networks = []spoilt{
 	{"only another port is intercepted", func(w *world) { w.set(says("220 ****", nil), "25") }, checkTLSMode, Warn, "port 25: something intercepts"},
 
 	{"TLS is intercepted", func(w *world) { w.cfg.SMTP.TLSConfig = nil }, checkCertificate, Fail, "issued by localhost, which this machine does not trust"},
+	{"TLS is intercepted on another port", func(w *world) { w.shows(time.Hour, false) }, checkTLSMode, Warn, "port 465: the certificate is not trusted"},
 	{"a certificate for another host", func(w *world) { w.cfg.SMTP.TLSConfig.ServerName = "mail.example.org" }, checkCertificate, Fail, "another host"},
-	{"a certificate that has expired", func(w *world) { w.present(time.Now().Add(-time.Hour)) }, checkCertificate, Fail, "expired on 1999-12-31 23:00:00 UTC"},
-	{"a certificate of a CA without a name", func(w *world) { w.cfg.SMTP.TLSConfig = nil; w.present(time.Now().Add(time.Hour)) }, checkCertificate, Fail, "issued by somebody without a name"},
+	{"a certificate that has expired", func(w *world) { w.cfg.SMTP.Port = 465; w.shows(-time.Hour, true) }, checkCertificate, Fail, "expired on 1999-12-31 23:00:00 UTC"},
+	{"a certificate of a CA without a name", func(w *world) { w.cfg.SMTP.Port = 465; w.shows(time.Hour, false) }, checkCertificate, Fail, "issued by somebody without a name"},
 	{"a clock that is ahead", func(w *world) {
 		w.cfg.SMTP.TLSConfig.Time = func() time.Time { return time.Date(2150, 1, 1, 0, 0, 0, 0, time.UTC) }
 	}, checkCertificate, Fail, "expired"},
@@ -139,7 +140,7 @@ var networks = []spoilt{
 	{"old credentials that are throttled", func(w *world) {
 		w.atAuth("454 Throttling failure: Maximum SigV2 SMTP sending rate exceeded.")
 	}, checkSignIn, Warn, "SigV2"},
-	{"AUTH is taken out", func(w *world) { w.present(time.Now().Add(time.Hour)) }, checkSignIn, Fail, "AUTH"},
+	{"AUTH is taken out", func(w *world) { w.cfg.SMTP.Port = 465; w.shows(30*24*time.Hour, true) }, checkSignIn, Fail, "AUTH"},
 	{"closed at AUTH", func(w *world) { w.atAuth("") }, checkSignIn, Fail, "ends the connection at AUTH"},
 	{"credentials from before 2019", func(w *world) {
 		w.cfg.SMTP.Password = "AuEclgAFIkKhHh4gCzZbr1lnY0V9wVqpFwg9NSjjBQbF"
@@ -514,27 +515,26 @@ func (w *world) alias(target func(string) string) {
 	}
 }
 
-// present has port 465 show a certificate that the settings trust, if they have
-// roots, and offer no extension.
-func (w *world) present(until time.Time) {
+// shows has port 465 show a certificate without an issuer's name, which ends so
+// long from now, and offer no extension.
+func (w *world) shows(left time.Duration, trusted bool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: until, DNSNames: []string{host}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(left), DNSNames: []string{host}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		panic(err)
 	}
-	if w.cfg.SMTP.TLSConfig != nil {
-		leaf, err := x509.ParseCertificate(der)
-		if err != nil {
-			panic(err)
-		}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	if trusted {
 		w.cfg.SMTP.TLSConfig.RootCAs.AddCert(leaf)
 	}
 	conf := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	w.cfg.SMTP.Port, w.cfg.Ports = 465, []int{465}
 	w.set(func(context.Context) (net.Conn, error) {
 		client, server := net.Pipe()
 		go speak(tls.Server(server, conf), banner, map[string]string{"EHLO": "250 Ok", "NOOP": "250 Ok", "QUIT": "close"})
