@@ -92,7 +92,7 @@ func (r *run) getAccount(ctx context.Context) bool {
 	switch {
 	case e != nil && ctx.Err() != nil:
 		return false
-	case e == nil && r.Region != r.sends && !r.unreachable(ctx):
+	case e == nil && r.Region != r.sends && !r.failed(ctx, checkEndpoint, checkPorts):
 		usable, f.Status = false, Fail
 		f.Detail = "the API is asked in " + r.Region + ", but mail is sent in " + r.sends
 		f.Advice = "Identities, quotas, the sandbox, configuration sets and SMTP passwords belong to one region: ask and send in the same."
@@ -114,8 +114,9 @@ func (r *run) getAccount(ctx context.Context) bool {
 	default:
 		f.Status, f.Reason, f.Detail = Fail, e.Reason, words(e)
 		f.Advice = cmp.Or(apiAdvice[e.Reason], e.Reason.Advice())
-		if e.Class == seserrors.Unavailable && e.Code == 0 && r.unreachable(ctx) {
-			f.Status, f.Detail = Warn, "the API cannot be reached either: "+f.Detail
+		if e.Class == seserrors.Unavailable && e.Code == 0 && r.failed(ctx, checkEndpoint, checkPorts) ||
+			(e.Reason == seserrors.CertificateInvalid || e.Reason == seserrors.ClockSkew) && r.failed(ctx, checkCertificate) {
+			f.Status, f.Detail = Warn, "the API cannot be used either: "+f.Detail
 		}
 		usable = false
 	}
@@ -137,14 +138,14 @@ var apiAdvice = map[seserrors.Reason]string{
 
 const reachAPI = "Check the spelling of the region, and that this machine reaches email.REGION.amazonaws.com on port 443, through the proxy in HTTPS_PROXY if there is one."
 
-// unreachable waits for what is found about the way to SMTP, and reports whether
-// that failed.
-func (r *run) unreachable(ctx context.Context) bool {
+// failed waits for what is found about the way to SMTP, and reports whether one of
+// these checks failed.
+func (r *run) failed(ctx context.Context, slugs ...string) bool {
 	select {
 	case <-r.reached:
 	case <-ctx.Done():
 	}
-	return r.has(func(f Finding) bool { return f.Status == Fail && (f.Check == checkEndpoint || f.Check == checkPorts) })
+	return r.has(func(f Finding) bool { return f.Status == Fail && slices.Contains(slugs, f.Check) })
 }
 
 func (r *run) sending() {

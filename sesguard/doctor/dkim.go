@@ -165,8 +165,10 @@ func (r *run) lookUpKey(ctx context.Context, record string) (dkimKey, error) {
 			k.problem = ""
 		}
 	}
-	want, eased := strings.CutPrefix(rest, "CNAME ")
-	if target := r.alias(ctx, name); eased && target != "" && target != want && (k.problem != "" || strings.HasSuffix(target, ".amazonses.com")) {
+	token, _, _ := strings.Cut(name, ".")
+	target := r.alias(ctx, name)
+	elsewhere := strings.HasSuffix(target, ".amazonses.com") && !strings.HasPrefix(target, token+".")
+	if target != "" && strings.Contains(rest, "CNAME") && (elsewhere || k.problem != "" && !strings.HasSuffix(rest, target)) {
 		k.problem, k.unread = "a CNAME to "+target, false
 	}
 	return k, nil

@@ -99,6 +99,14 @@ var networks = []spoilt{
 	{"only another port is intercepted", func(w *world) { w.set(says("220 ****", nil), "25") }, checkTLSMode, Warn, "port 25: something intercepts"},
 
 	{"TLS is intercepted", func(w *world) { w.cfg.SMTP.TLSConfig = nil }, checkCertificate, Fail, "issued by localhost, which this machine does not trust"},
+	{"TLS is intercepted, that of the API too", func(w *world) {
+		w.cfg.SMTP.TLSConfig = nil
+		w.http.TLSClientConfig = nil
+	}, checkCertificate, Fail, "does not trust"},
+	{"a clock that is behind, for the API too", func(w *world) {
+		w.cfg.SMTP.TLSConfig.Time = func() time.Time { return time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC) }
+		w.answers[""] = answer{403, "RequestTimeTooSkewed", "", nil}
+	}, checkCertificate, Fail, "valid only from"},
 	{"TLS is intercepted on another port", func(w *world) { w.shows(time.Hour, false) }, checkTLSMode, Warn, "port 465: the certificate is not trusted"},
 	{"a certificate for another host", func(w *world) { w.cfg.SMTP.TLSConfig.ServerName = "mail.example.org" }, checkCertificate, Fail, "another host"},
 	{"a certificate that has expired", func(w *world) { w.cfg.SMTP.Port = 465; w.shows(-time.Hour, true) }, checkCertificate, Fail, "expired on 1999-12-31 23:00:00 UTC"},
