@@ -54,17 +54,18 @@ func unknown(op string, e *seserrors.Error) string {
 }
 
 // ofTheAccount are the checks that need the API.
-var ofTheAccount = []string{checkSandbox, checkSending, checkQuota, checkIdentity,
+var ofTheAccount = []string{checkCredentials, checkSandbox, checkSending, checkQuota, checkIdentity,
 	checkConfigSet, checkEvents, checkFeedback, checkSuppression, checkAuthorization}
 
 // account asks SES about the account, its identities and settings.
 func (r *run) account(ctx context.Context) {
+	r.noAddress(checkIdentity, r.from)
+	r.noAddress(checkSuppression, r.to...)
+	why := "no API client is given"
+	if r.API != nil {
+		why = "see " + checkCredentials
+	}
 	if r.API == nil || !r.getAccount(ctx) {
-		why := "see " + checkCredentials
-		if r.API == nil {
-			why = "no API client is given"
-			r.skip(why, checkCredentials)
-		}
 		if ctx.Err() == nil {
 			r.skip(why, ofTheAccount...)
 			r.dns(ctx, nil)
@@ -81,6 +82,17 @@ func (r *run) account(ctx context.Context) {
 		r.feedback(id)
 		r.recipients(ctx, set)
 	})
+}
+
+// noAddress tells of addresses that are none.
+func (r *run) noAddress(slug string, all ...address) {
+	for _, a := range all {
+		if a.err != nil {
+			r.found(time.Now(), Finding{Check: slug, Subject: a.spelled, Status: Fail, Reason: seserrors.IllegalAddress,
+				Detail: "is no address that SES takes: " + strings.TrimPrefix(a.err.Error(), "mail: "),
+				Advice: "Write name@example.com: the name in ASCII, an international domain as such or in Punycode."})
+		}
+	}
 }
 
 // getAccount tells whether the API can be used.
@@ -112,8 +124,7 @@ func (r *run) getAccount(ctx context.Context) bool {
 		f.Detail = "the API takes the credentials, but others make control calls too: more than one a second"
 		f.Advice = "Let all control calls of the account share one pace."
 	default:
-		f.Status, f.Reason, f.Detail = Fail, e.Reason, words(e)
-		f.Advice = cmp.Or(apiAdvice[e.Reason], e.Reason.Advice())
+		f.fail(e.Reason, words(e), cmp.Or(apiAdvice[e.Reason], e.Reason.Advice()))
 		if e.Class == seserrors.Unavailable && e.Code == 0 && r.failed(ctx, checkEndpoint, checkPorts) ||
 			(e.Reason == seserrors.CertificateInvalid || e.Reason == seserrors.ClockSkew) && r.failed(ctx, checkCertificate) {
 			f.Status, f.Detail = Warn, "the API cannot be used either: "+f.Detail
@@ -155,17 +166,13 @@ func (r *run) sending() {
 	f := Finding{Check: checkSending, Subject: r.Region, Status: OK, Detail: "the account may send"}
 	switch status := aws.ToString(r.acct.EnforcementStatus); {
 	case status == "SHUTDOWN":
-		f.Status, f.Reason = Fail, seserrors.AccountSuspended
-		f.Detail = "sending is paused: AWS shut the account down after a review"
-		f.Advice = "Answer the case in AWS's Support Center; nothing here can be sent until then."
+		f.fail(seserrors.AccountSuspended, "sending is paused: AWS shut the account down after a review",
+			"Answer the case in AWS's Support Center; nothing here can be sent until then.")
 	case !r.acct.SendingEnabled:
-		f.Status, f.Reason = Fail, seserrors.SendingPaused
-		f.Detail = "sending is paused for the account in this region"
-		f.Advice = "See the account dashboard of SES: either AWS paused it after a review, or somebody did with PutAccountSendingAttributes."
+		f.fail(seserrors.SendingPaused, "sending is paused for the account in this region",
+			"See the account dashboard of SES: either AWS paused it after a review, or somebody did with PutAccountSendingAttributes.")
 	case status == "PROBATION":
-		f.Status = Warn
-		f.Detail = "the account is under review; it may send for now"
-		f.Advice = "Lower the rate of bounces and complaints, and answer AWS's case, before sending is paused."
+		f.warn("the account is under review; it may send for now", "Lower the rate of bounces and complaints, and answer AWS's case, before sending is paused.")
 	}
 	r.found(time.Now(), f)
 }
@@ -174,15 +181,13 @@ func (r *run) quota() {
 	if r.acct == nil {
 		return
 	}
-	f := Finding{Check: checkQuota, Subject: r.Region}
 	q := r.acct.SendQuota
 	if q == nil {
-		f.Detail = "SES named no quota"
-		r.found(time.Now(), f)
+		r.skip("SES named no quota", checkQuota)
 		return
 	}
 	left := q.Max24HourSend - q.SentLast24Hours
-	f.Status = OK
+	f := Finding{Check: checkQuota, Subject: r.Region, Status: OK}
 	f.Detail = fmt.Sprintf("%.0f of %.0f recipients are left in 24 hours, %g a second", max(left, 0), q.Max24HourSend, q.MaxSendRate)
 	switch {
 	case q.Max24HourSend < 0:
@@ -207,8 +212,6 @@ func (r *run) recipients(ctx context.Context, set *sesv2.GetConfigurationSetOutp
 	list := r.suppressionList(ctx)
 	for _, to := range r.to {
 		if to.err != nil {
-			r.found(time.Now(), Finding{Check: checkSuppression, Subject: to.spelled, Status: Fail, Reason: seserrors.IllegalAddress,
-				Detail: to.problem(), Advice: noAddress})
 			continue
 		}
 		if r.acct != nil && !r.acct.ProductionAccessEnabled && !to.simulated() {
@@ -218,22 +221,13 @@ func (r *run) recipients(ctx context.Context, set *sesv2.GetConfigurationSetOutp
 	}
 }
 
-// problem says why an address is none.
-func (a address) problem() string {
-	return "is no address that SES takes: " + strings.TrimPrefix(a.err.Error(), "mail: ")
-}
-
-const noAddress = "Write name@example.com: the name in ASCII, an international domain as such or in Punycode."
-
 func (r *run) sandbox() {
 	if r.acct == nil {
 		return
 	}
 	f := Finding{Check: checkSandbox, Subject: r.Region, Status: OK, Detail: "the account is in production"}
 	if !r.acct.ProductionAccessEnabled {
-		f.Status = Warn
-		f.Detail = "the account is in the sandbox: 200 recipients in 24 hours, 1 a second, and only verified ones or SES's simulator"
-		f.Advice = "Ask for production access in this region."
+		f.warn("the account is in the sandbox: 200 recipients in 24 hours, 1 a second, and only verified ones or SES's simulator", "Ask for production access in this region.")
 	}
 	r.found(time.Now(), f)
 }
@@ -251,9 +245,8 @@ func (r *run) sandboxed(ctx context.Context, to address) {
 	case verified != "":
 		f.Detail = verified + " is verified, so the sandbox may send there"
 	default:
-		f.Status, f.Reason = Fail, seserrors.IdentityNotVerified
-		f.Detail = "the sandbox may not send there: neither the address nor its domain is verified"
-		f.Advice = "Verify the recipient, ask for production access, or send to success@simulator.amazonses.com."
+		f.fail(seserrors.IdentityNotVerified, "the sandbox may not send there: neither the address nor its domain is verified",
+			"Verify the recipient, ask for production access, or send to success@simulator.amazonses.com.")
 		if lower := r.lowerVerified(ctx, to); lower != "" {
 			f.Detail = "the sandbox may not send there: " + lower + " is verified, but SES tells the letter case of addresses apart"
 			f.Advice = "Write " + lower + ", or verify this spelling or the domain."

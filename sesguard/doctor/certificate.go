@@ -33,8 +33,8 @@ func (r *run) certificate(start time.Time, probes []probe) bool {
 		f.Status, f.Reason = Fail, seserrors.CertificateInvalid
 		f.Detail, f.Advice = judge(p.leaf, p.fail.err, now)
 	case p.leaf.NotAfter.Sub(now) < 7*24*time.Hour:
-		f.Status, f.Detail = Warn, "valid only until "+p.leaf.NotAfter.UTC().Format(time.DateTime)+" UTC, issued by "+issuer(p.leaf)
-		f.Advice = "SES replaces its certificates in time. If this one is your own, renew it."
+		f.warn("valid only until "+p.leaf.NotAfter.UTC().Format(time.DateTime)+" UTC, issued by "+issuer(p.leaf),
+			"SES replaces its certificates in time. If this one is your own, renew it.")
 	default:
 		f.Status, f.Detail = OK, "valid until "+p.leaf.NotAfter.UTC().Format(time.DateOnly)+", issued by "+issuer(p.leaf)
 	}

@@ -10,11 +10,13 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
 // A trouble is how a port failed.
@@ -45,12 +47,12 @@ func (f *failure) Unwrap() error { return f.err }
 
 // A session is a dialogue with one port, up to EHLO over TLS.
 type session struct {
-	tcp        net.Conn // below TLS
-	conn       net.Conn
-	text       *textproto.Conn
-	leaf       *x509.Certificate // nil in clear text
-	extensions map[string]string
-	stop       func() bool
+	tcp       net.Conn // below TLS
+	conn      net.Conn
+	text      *textproto.Conn
+	leaf      *x509.Certificate // nil in clear text
+	offersTLS bool
+	stop      func() bool
 }
 
 // maxHeard bounds what one server may say in a dialogue.
@@ -100,24 +102,18 @@ func (r *run) open(ctx context.Context, port int) (*session, *failure) {
 		return nil, fail
 	}
 	_ = conn.SetDeadline(time.Now().Add(stepTime)) // a connection without deadlines is closed with ctx
-	s := &session{tcp: conn, conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
-	switch mode := r.mode(port); {
-	case mode == wrapper:
-		fail = s.encrypt(r.tlsConfig())
+	s := &session{tcp: conn, conn: conn, text: talk(conn), stop: context.AfterFunc(ctx, func() { conn.Close() })}
+	greet := func() *failure { return s.greeting(r.isSES()) }
+	encrypt := func() *failure { return s.encrypt(r.tlsConfig()) }
+	steps := map[smtpclient.TLSMode][]func() *failure{
+		smtpclient.TLSWrapper:  {encrypt, greet, s.hello},
+		smtpclient.TLSStartTLS: {greet, s.hello, s.startTLS, encrypt, s.hello},
+		smtpclient.TLSNone:     {greet, s.hello},
+	}[r.mode(port)]
+	for _, step := range steps {
 		if fail == nil {
-			fail = s.greeting(r.isSES())
+			fail = step()
 		}
-	default:
-		s.text = talk(conn)
-		if fail = s.greeting(r.isSES()); fail == nil {
-			fail = s.hello()
-		}
-		if fail == nil && mode == startTLS {
-			fail = s.upgrade(r.tlsConfig())
-		}
-	}
-	if fail == nil && r.mode(port) != clearText {
-		fail = s.hello()
 	}
 	if fail != nil {
 		s.close()
@@ -167,17 +163,12 @@ func (s *session) hello() *failure {
 	case code != 250:
 		return &failure{turnedAway, seserrors.FromSMTP("smtp EHLO", code, text)}
 	}
-	s.extensions = map[string]string{}
-	for _, line := range strings.Split(text, "\n")[1:] {
-		keyword, rest, _ := strings.Cut(line, " ")
-		s.extensions[strings.ToUpper(keyword)] = rest
-	}
+	s.offersTLS = slices.Contains(strings.Split(strings.ToUpper(text), "\n"), "STARTTLS")
 	return nil
 }
 
-// upgrade says STARTTLS.
-func (s *session) upgrade(conf *tls.Config) *failure {
-	if _, ok := s.extensions["STARTTLS"]; !ok {
+func (s *session) startTLS() *failure {
+	if !s.offersTLS {
 		return &failure{masked, errors.New("EHLO offers no STARTTLS")}
 	}
 	code, text, err := s.command("STARTTLS")
@@ -189,7 +180,7 @@ func (s *session) upgrade(conf *tls.Config) *failure {
 	case s.text.R.Buffered() > 0:
 		return &failure{masked, errors.New("clear text follows the answer to STARTTLS")}
 	}
-	return s.encrypt(conf)
+	return nil
 }
 
 // encrypt sets up TLS.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -27,8 +28,7 @@ func (r *run) dkim(start time.Time, z *zone, a *alignment) verdict {
 		r.skip("no identity, so no keys", checkDKIM)
 		return unsure
 	case off && strings.Contains(signer.name, "@"):
-		f.Detail = "mail is not signed for " + r.from.domain + ": only the address is verified, not its domain"
-		f.Advice = "Verify the domain and publish its DKIM records."
+		f.warn("mail is not signed for "+r.from.domain+": only the address is verified, not its domain", "Verify the domain and publish its DKIM records.")
 	case off:
 		f.Detail, f.Advice = "signing is switched off", "Switch DKIM signing on for the identity."
 		if z.enforced(r.from.domain) && !a.bySPF(r, z) && !a.id.failed {
@@ -37,33 +37,26 @@ func (r *run) dkim(start time.Time, z *zone, a *alignment) verdict {
 	case d.Status != types.DkimStatusSuccess:
 		r.pending(&f, z, a, d)
 	case z.keysErr != nil:
-		f.Detail, f.Advice = "SES signs; "+noAnswer("the keys", z.keysErr), askAgain
+		f.warn("SES signs; "+noAnswer("the keys", z.keysErr), askAgain)
 	default:
 		judgeKeys(&f, z.keys, d)
 	}
 	r.found(start, f)
-	switch {
-	case f.Status == Warn && !off && d.Status == types.DkimStatusSuccess:
+	if f.Status == Warn && !off && d.Status == types.DkimStatusSuccess {
 		return good // with one key or another
-	default:
-		return verdictOf(f.Status)
 	}
+	return verdictOf(f.Status)
 }
 
-// pending says what SES waits for.
+// pending says what SES waits for. Where the identity has failed, perhaps for want
+// of these records, or mail leaves without, this does not fail.
 func (r *run) pending(f *Finding, z *zone, a *alignment, d *types.DkimAttributes) {
-	if signer := a.id.signer(); signer.verified() && !a.id.failed {
-		f.Status = Fail // else the identity has failed, perhaps for want of these records, or mail leaves without
+	f.warn(fmt.Sprintf("SES has not found the keys in DNS: %s", d.Status),
+		"The records are in DNS now: SES looks again within 72 hours, or at once when DKIM is switched off and on.")
+	if a.id.signer().verified() && !a.id.failed {
+		f.Status = Fail
 	}
-	f.Detail = fmt.Sprintf("SES has not found the keys in DNS: %s", d.Status)
-	f.Advice = "The records are in DNS now: SES looks again within 72 hours, or at once when DKIM is switched off and on."
-	var missing []string
-	for _, k := range z.keys {
-		if k.problem != "" {
-			missing = append(missing, k.record)
-		}
-	}
-	if z.keysErr != nil || len(missing) > 0 {
+	if z.keysErr != nil || slices.ContainsFunc(z.keys, func(k dkimKey) bool { return k.problem != "" }) {
 		f.Advice = "Publish " + strings.Join(keyRecords(f.Subject, d), ", ") + "."
 	}
 }
@@ -83,7 +76,7 @@ func judgeKeys(f *Finding, keys []dkimKey, d *types.DkimAttributes) {
 	}
 	switch {
 	case len(problems) == 0:
-		f.Status, f.Detail = OK, "SES signs for "+f.Subject+" and the keys are in DNS"
+		f.Status, f.Detail = OK, "SES signs, and the keys are in DNS"
 		if d.CurrentSigningKeyLength == types.DkimSigningKeyLengthRsa1024Bit {
 			f.Detail += " (1,024 bits; 2,048 are better)"
 		}
@@ -99,10 +92,7 @@ func judgeKeys(f *Finding, keys []dkimKey, d *types.DkimAttributes) {
 
 // keyRecords returns the records that a domain needs.
 func keyRecords(domain string, d *types.DkimAttributes) []string {
-	zone := aws.ToString(d.SigningHostedZone)
-	if zone == "" {
-		zone = "dkim.amazonses.com"
-	}
+	zone := cmp.Or(aws.ToString(d.SigningHostedZone), "dkim.amazonses.com")
 	var all []string
 	for _, token := range d.Tokens {
 		record := token + "._domainkey." + domain

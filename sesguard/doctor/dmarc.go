@@ -95,21 +95,19 @@ func (r *run) dmarc(start time.Time, z *zone, a *alignment) {
 	record := "p=" + p + " at _dmarc." + z.at
 	switch {
 	case z.dnsErr != nil:
-		f.Detail, f.Advice = z.why, askAgain
+		f.warn(z.why, askAgain)
 	case z.policy == nil:
-		f.Detail = z.why
-		f.Advice = `Publish one TXT record "v=DMARC1; p=none; rua=mailto:…" at _dmarc.` + organisation(r.from.domain) + ", and a stricter policy once the reports are clean."
+		f.warn(z.why,
+			`Publish one TXT record "v=DMARC1; p=none; rua=mailto:…" at _dmarc.`+organisation(r.from.domain)+", and a stricter policy once the reports are clean.")
 	case p != "none" && !z.enforced(r.from.domain):
-		f.Detail = "the record at _dmarc." + z.at + " has no valid policy"
-		f.Advice = "Give it p=none, p=quarantine or p=reject."
+		f.warn("the record at _dmarc."+z.at+" has no valid policy", "Give it p=none, p=quarantine or p=reject.")
 	case known && !dkim && !spf && excused:
-		f.Detail, f.Advice = record+", and until DKIM or MAIL FROM is mended nothing aligns", "See dkim and mail-from."
+		f.warn(record+", and until DKIM or MAIL FROM is mended nothing aligns", "See dkim and mail-from.")
 	case known && !dkim && !spf && p != "none":
 		f.Status, f.Detail = Fail, record+", but neither DKIM nor SPF aligns: receivers "+p+" the mail"
 		f.Advice = "Verify the domain " + r.from.domain + " with DKIM, give it a custom MAIL FROM domain below it, or send from a domain that you own."
 	case known && !dkim && !spf:
-		f.Detail = record + ", and neither DKIM nor SPF aligns"
-		f.Advice = "Set up DKIM for the domain before you make the policy stricter."
+		f.warn(record+", and neither DKIM nor SPF aligns", "Set up DKIM for the domain before you make the policy stricter.")
 	default:
 		f.Status, f.Detail = OK, record+aligned(known, dkim, spf)
 		if p == "none" {

@@ -296,10 +296,12 @@ func (r *run) has(so func(Finding) bool) bool {
 	return slices.ContainsFunc(r.report.Findings, so)
 }
 
-// skip says why checks were left out.
+// skip says why checks were left out, of which nothing was found yet.
 func (r *run) skip(why string, slugs ...string) {
 	for _, slug := range slugs {
-		r.found(time.Now(), Finding{Check: slug, Status: Skipped, Detail: why})
+		if !r.has(func(f Finding) bool { return f.Check == slug }) {
+			r.found(time.Now(), Finding{Check: slug, Detail: why})
+		}
 	}
 }
 
@@ -310,9 +312,7 @@ func (r *run) unlooked(ctx context.Context) {
 		why = "the run was ended before it"
 	}
 	for _, c := range checks {
-		if !r.has(func(f Finding) bool { return f.Check == c.slug }) {
-			r.skip(why, c.slug)
-		}
+		r.skip(why, c.slug)
 	}
 }
 

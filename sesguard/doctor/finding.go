@@ -57,6 +57,14 @@ type Finding struct {
 	Took    time.Duration    `json:"took"`             // nanoseconds in JSON
 }
 
+func (f *Finding) fail(why seserrors.Reason, detail, advice string) {
+	f.Status, f.Reason, f.Detail, f.Advice = Fail, why, detail, advice
+}
+
+func (f *Finding) warn(detail, advice string) {
+	f.Status, f.Reason, f.Detail, f.Advice = Warn, "", detail, advice
+}
+
 // A Report is all that one run found, in the order of the package's table.
 type Report struct {
 	Findings []Finding `json:"findings"`
@@ -82,7 +90,7 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 func (f Finding) String() string {
 	word := map[Status]string{Skipped: "skip", OK: "ok", Warn: "warn", Fail: "FAIL"}[f.Status]
 	line := fmt.Sprintf("%-5s%-22s%s", word, f.Check, f.Detail)
-	if f.Subject != "" && !strings.Contains(f.Detail, f.Subject) {
+	if f.Subject != "" {
 		line = fmt.Sprintf("%-5s%-22s%s: %s", word, f.Check, f.Subject, f.Detail)
 	}
 	const indent = "\n       "

@@ -21,9 +21,7 @@ type identity struct {
 	foreign bool                          // it belongs to another account
 }
 
-func (id *identity) verified() bool {
-	return id.out != nil && id.out.VerifiedForSendingStatus
-}
+func (id *identity) verified() bool { return id.out != nil && id.out.VerifiedForSendingStatus }
 
 // signer returns the identity whose DKIM settings count: the domain's, unless the
 // address has its own that work.
@@ -128,9 +126,6 @@ func (r *run) identity(ctx context.Context) *identity {
 		r.skip("no sender is given", checkIdentity)
 		return nil
 	case r.from.err != nil:
-		f.Reason = seserrors.IllegalAddress
-		f.Detail, f.Advice = r.from.problem(), noAddress
-		r.found(start, f)
 		return nil
 	case r.FromARN != "":
 		r.skip("the identity belongs to another account: "+r.FromARN, checkIdentity)
@@ -144,12 +139,11 @@ func (r *run) identity(ctx context.Context) *identity {
 		r.skip(unknown("GetEmailIdentity", e), checkIdentity)
 		return nil
 	case id.verified() || id.domain != nil && id.domain.verified():
-		f.Status, f.Reason = OK, ""
 		name := id.name
 		if !id.verified() {
 			name = id.domain.name
 		}
-		f.Detail = name + " is verified" + r.in()
+		f.Status, f.Reason, f.Detail = OK, "", name+" is verified"+r.in()
 	default:
 		id.failed = true
 		r.unverified(ctx, &f, id)
@@ -213,17 +207,11 @@ func (r *run) authorization() {
 	}
 	switch {
 	case !ok || parts[0] != "arn" || parts[2] != "ses":
-		f.Status, f.Detail = Fail, "is no ARN of an identity"
-		f.Advice = "It looks like arn:aws:ses:eu-west-1:123456789012:identity/example.com."
+		f.fail(seserrors.AccessDenied, "is no ARN of an identity", "It looks like arn:aws:ses:eu-west-1:123456789012:identity/example.com.")
 	case r.Region != "" && parts[3] != r.Region:
-		f.Status, f.Detail = Fail, "is of region "+parts[3]+", but mail is sent in "+r.Region
-		f.Advice = "The identity must be verified, and its policy set, in the region that sends."
+		f.fail(seserrors.AccessDenied, "is of region "+parts[3]+", but mail is sent in "+r.Region, "The identity must be verified, and its policy set, in the region that sends.")
 	case r.from.domain != "" && name != r.from.spelled && name != r.from.domain && !strings.HasSuffix(r.from.domain, "."+name):
-		f.Status, f.Detail = Fail, "does not cover the sender "+r.from.spelled
-		f.Advice = "Name the identity of the sender's address or domain."
-	}
-	if f.Status == Fail {
-		f.Reason = seserrors.AccessDenied
+		f.fail(seserrors.AccessDenied, "does not cover the sender "+r.from.spelled, "Name the identity of the sender's address or domain.")
 	}
 	r.found(time.Now(), f)
 }

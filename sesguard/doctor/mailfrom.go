@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"strings"
@@ -31,7 +32,7 @@ func (r *run) mailFrom(start time.Time, z *zone, id *identity) verdict {
 	unsettled := m.MailFromDomainStatus != types.MailFromDomainStatusSuccess
 	switch wrong := r.wrongMX(z.mx); {
 	case z.mxErr != nil && !unsettled:
-		f.Detail, f.Advice = noAnswer("its MX", z.mxErr), askAgain
+		f.warn(noAnswer("its MX", z.mxErr), askAgain)
 	case z.mxErr != nil:
 		r.brokenMailFrom(&f, m, "SES says "+string(m.MailFromDomainStatus)+", and "+noAnswer("its MX", z.mxErr))
 	case wrong != "" || unsettled:
@@ -39,7 +40,7 @@ func (r *run) mailFrom(start time.Time, z *zone, id *identity) verdict {
 	case isVoid:
 		f.Detail = "its MX is right; its SPF record is not: " + string(void)
 	case z.spfErr != nil:
-		f.Detail, f.Advice = "its MX is right; "+noAnswer("its SPF record", z.spfErr), askAgain
+		f.warn("its MX is right; "+noAnswer("its SPF record", z.spfErr), askAgain)
 	case !z.spf:
 		f.Detail = "its MX is right; its SPF record does not include amazonses.com"
 	default:
@@ -54,15 +55,9 @@ func (r *run) mailFrom(start time.Time, z *zone, id *identity) verdict {
 
 // brokenMailFrom says what SES does without the MX that it needs.
 func (r *run) brokenMailFrom(f *Finding, m *types.MailFromAttributes, wrong string) {
-	region := r.Region
-	if region == "" {
-		region = "REGION"
-	}
-	f.Detail = wrong
-	f.Advice = "Publish exactly one MX record for " + f.Subject + ": 10 feedback-smtp." + region + ".amazonses.com."
+	f.warn(wrong, "Publish exactly one MX record for "+f.Subject+": 10 feedback-smtp."+cmp.Or(r.Region, "REGION")+".amazonses.com.")
 	if wrong == "" {
-		f.Detail = "its MX is right, but SES has not seen that yet: " + string(m.MailFromDomainStatus)
-		f.Advice = "Wait up to 72 hours, or set the MAIL FROM domain again."
+		f.warn("its MX is right, but SES has not seen that yet: "+string(m.MailFromDomainStatus), "Wait up to 72 hours, or set the MAIL FROM domain again.")
 	}
 	if m.BehaviorOnMxFailure == types.BehaviorOnMxFailureRejectMessage {
 		f.Status, f.Reason = Fail, seserrors.MailFromDomainNotVerified

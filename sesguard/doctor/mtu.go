@@ -24,9 +24,8 @@ func (r *run) mtu(ctx context.Context) {
 	case long == nil:
 		f.Status, f.Detail = OK, "packets of full size get through"
 	case isTimeout(long):
-		f.Status, f.Reason = Fail, seserrors.Network
-		f.Detail = "short commands are answered, 4,000 octets are not: large packets get lost on the way"
-		f.Advice = "Set the MTU of this machine's network interface to 1500, or let ICMP \"fragmentation needed\" through."
+		f.fail(seserrors.Network, "short commands are answered, 4,000 octets are not: large packets get lost on the way",
+			"Set the MTU of this machine's network interface to 1500, or let ICMP \"fragmentation needed\" through.")
 	default:
 		f.Detail = "the server closed the connection at a long command"
 	}

@@ -18,15 +18,6 @@ import (
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
-// A mode is how a port begins.
-type mode uint8
-
-const (
-	startTLS mode = iota
-	wrapper
-	clearText
-)
-
 // The ports of SES ("Connecting to an Amazon SES SMTP endpoint").
 var sesPorts = []int{587, 2587, 465, 2465, 25}
 
@@ -94,23 +85,18 @@ func problem(cfg smtpclient.Config) *seserrors.Error {
 
 // setting has the finding fail for what smtpclient says of a setting.
 func (f *Finding) setting(e *seserrors.Error) {
-	f.Status, f.Reason, f.Detail = Fail, e.Reason, strings.Replace(e.Message, "Config.", "SMTP.", 1)
-	f.Advice = "Mend this setting."
+	f.fail(e.Reason, strings.Replace(e.Message, "Config.", "SMTP.", 1), "Mend this setting.")
 }
 
 // mode tells how a port should begin: as AWS says, or as the settings do.
-func (r *run) mode(port int) mode {
+func (r *run) mode(port int) smtpclient.TLSMode {
 	switch {
 	case port == 465 || port == 2465:
-		return wrapper
-	case port != r.port && slices.Contains(sesPorts, port):
-		return startTLS
-	case r.tls == smtpclient.TLSWrapper:
-		return wrapper
-	case r.tls == smtpclient.TLSNone:
-		return clearText
+		return smtpclient.TLSWrapper
+	case port != r.port && slices.Contains(sesPorts, port) || r.tls == smtpclient.TLSAuto:
+		return smtpclient.TLSStartTLS
 	}
-	return startTLS
+	return r.tls
 }
 
 // smtp looks at the SMTP interface from here: name, ports, TLS, sign-in.
@@ -188,7 +174,7 @@ func (r *run) allowList() {
 		ports = append(ports, strconv.Itoa(p))
 	}
 	r.found(time.Now(), Finding{Check: checkAllowList, Subject: r.host, Status: OK,
-		Detail: "a firewall must let out TCP to " + r.host + ", port " + strings.Join(ports, ", ") + " (one is enough); its addresses change and no list of them exists"})
+		Detail: "a firewall must let out TCP to it, port " + strings.Join(ports, ", ") + " (one is enough); its addresses change and no list of them exists"})
 }
 
 // endpoint looks the host's name up. A verdict is doubtful if only a dial can show
@@ -212,8 +198,7 @@ func (r *run) endpoint(ctx context.Context) (f Finding, doubtful bool) {
 	}
 	switch noSMTP := problem(smtpclient.Config{Region: r.sends, Username: "x", Password: "x"}); {
 	case err == nil && r.isSES() && slices.ContainsFunc(addrs, local):
-		f.Reason, f.Detail = seserrors.Network, "resolves to "+strings.Join(addrs, ", ")+": to this machine, not to SES"
-		f.Advice = "Look for the name in /etc/hosts, and for a DNS filter."
+		f.fail(seserrors.Network, "resolves to "+strings.Join(addrs, ", ")+": to this machine, not to SES", "Look for the name in /etc/hosts, and for a DNS filter.")
 		return f, true
 	case err == nil:
 		f.Status, f.Detail = OK, "resolves to "+strings.Join(addrs[:min(3, len(addrs))], ", ")
@@ -224,11 +209,9 @@ func (r *run) endpoint(ctx context.Context) (f Finding, doubtful bool) {
 	case isNotFound(err) && r.isSES() && noSMTP != nil:
 		f.setting(noSMTP)
 	case isNotFound(err):
-		f.Reason, f.Detail = seserrors.NameNotFound, "the name does not exist"
-		f.Advice = "Check the spelling of the region, and that a VPC endpoint's private DNS is on."
+		f.fail(seserrors.NameNotFound, "the name does not exist", "Check the spelling of the region, and that a VPC endpoint's private DNS is on.")
 	default:
-		f.Reason, f.Detail = seserrors.Network, noAnswer("the name", err)
-		f.Advice = "Check this machine's resolver, /etc/resolv.conf, and that UDP and TCP port 53 are open to it."
+		f.fail(seserrors.Network, noAnswer("the name", err), "Check this machine's resolver, /etc/resolv.conf, and that UDP and TCP port 53 are open to it.")
 	}
 	return f, r.SMTP.DialContext != nil
 }
@@ -246,7 +229,7 @@ func (r *run) probe(ctx context.Context, port int) probe {
 		defer s.close()
 		return probe{port, nil, s.leaf}
 	}
-	if fail.kind == silent && r.mode(port) == startTLS && r.speaksTLS(ctx, port) {
+	if fail.kind == silent && r.mode(port) == smtpclient.TLSStartTLS && r.speaksTLS(ctx, port) {
 		fail = &failure{swapped, errors.New("it speaks TLS from the first octet")}
 	}
 	p := probe{port: port, fail: fail}
@@ -360,10 +343,9 @@ func (r *run) tlsMode(start time.Time, probes []probe) {
 			f.Reason = e.Reason
 		}
 	case len(also) > 0:
-		f.Status, f.Detail = Warn, "TLS works on the configured port, but not on others: "+strings.Join(also, "; ")
-		f.Advice = "Only the configured port counts. Look into the others if you need them."
+		f.warn("TLS works on the configured port, but not on others: "+strings.Join(also, "; "), "Only the configured port counts. Look into the others if you need them.")
 	default:
-		f.Status, f.Detail = OK, map[mode]string{startTLS: "STARTTLS works", wrapper: "the TLS wrapper works", clearText: "clear text, as the settings say"}[r.mode(r.port)]
+		f.Status, f.Detail = OK, r.mode(r.port).String()[len("TLS"):]+" works, as the settings say"
 	}
 	r.found(start, f)
 }

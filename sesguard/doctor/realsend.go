@@ -81,8 +81,7 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 	f.Detail = "accepted as " + id
 	if r.Await != nil {
 		if _, err := within(ctx, func() (any, error) { return nil, r.Await(ctx, id) }); err != nil {
-			f.Status, f.Detail = Warn, f.Detail+"; its event did not come in time"
-			f.Advice = "Check the event destination, its subscription and the endpoint that takes the events."
+			f.warn(f.Detail+"; its event did not come in time", "Check the event destination, its subscription and the endpoint that takes the events.")
 		} else {
 			f.Detail += "; its event came"
 		}

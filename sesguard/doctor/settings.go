@@ -33,18 +33,15 @@ func (r *run) configurationSet(ctx context.Context, id *identity) *sesv2.GetConf
 	case e != nil && ctx.Err() != nil:
 		return nil
 	case e != nil && isMissing(e):
-		f.Status, f.Reason = Fail, seserrors.ConfigurationSetMissing
-		f.Detail = "does not exist" + r.in() + whose
-		f.Advice = "Create it in this region, or leave it out: configuration sets belong to one region, and their letter case counts."
+		f.fail(seserrors.ConfigurationSetMissing, "does not exist"+r.in()+whose,
+			"Create it in this region, or leave it out: configuration sets belong to one region, and their letter case counts.")
 		r.found(start, f)
 		r.skip("the configuration set does not exist", checkEvents)
 		return nil
 	case e != nil:
 		f.Status, f.Detail = Skipped, unknown("GetConfigurationSet", e)
 	case set.SendingOptions != nil && !set.SendingOptions.SendingEnabled:
-		f.Status, f.Reason = Fail, seserrors.ConfigurationSetPaused
-		f.Detail = "sending is paused for it"
-		f.Advice = "Switch sending on for the configuration set, or use another."
+		f.fail(seserrors.ConfigurationSetPaused, "sending is paused for it", "Switch sending on for the configuration set, or use another.")
 	default:
 		f.Detail += delivery(set.DeliveryOptions)
 	}
@@ -121,8 +118,7 @@ func (r *run) events(ctx context.Context, name string) {
 	case len(deaf) == 0:
 		f.Detail = "an event destination hears of bounces, complaints, rendering failures and sends"
 	default:
-		f.Status, f.Detail = Warn, "nobody hears of "+strings.Join(deaf, ", ")
-		f.Advice = "Add these kinds to an event destination that is switched on."
+		f.warn("nobody hears of "+strings.Join(deaf, ", "), "Add these kinds to an event destination that is switched on.")
 		if off > 0 {
 			f.Detail += fmt.Sprintf("; switched off: %d of %d event destinations", off, len(out.EventDestinations))
 		}
@@ -142,8 +138,8 @@ func (r *run) feedback(id *identity) {
 	case r.hears:
 		f.Detail = "an event destination hears of bounces; they are not forwarded by mail"
 	default:
-		f.Status, f.Detail = Warn, "nobody hears of bounces: forwarding is off, and no event destination is known to get them"
-		f.Advice = "Switch feedback forwarding on, or publish bounces and complaints to an event destination."
+		f.warn("nobody hears of bounces: forwarding is off, and no event destination is known to get them",
+			"Switch feedback forwarding on, or publish bounces and complaints to an event destination.")
 	}
 	f.Subject = id.name
 	r.found(time.Now(), f)

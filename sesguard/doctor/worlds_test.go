@@ -304,6 +304,8 @@ var accounts = []spoilt{
 	}, checkSuppression, Warn, "do not suppress for that reason"},
 	{"no recipients", func(w *world) { w.cfg.To = nil }, checkSuppression, Skipped, "no recipients"},
 	{"a recipient that is no address", func(w *world) { w.cfg.To = []string{"ann"} }, checkSuppression, Fail, "no address"},
+	{"a recipient that is no address, without an API", func(w *world) { w.cfg.API, w.cfg.To = nil, []string{"ann@example..net"} }, checkSuppression, Fail, "no address"},
+	{"a sender that is no address, without an API", func(w *world) { w.cfg.API, w.cfg.From = nil, "news" }, checkIdentity, Fail, "no address"},
 	{"a recipient that is not in ASCII", func(w *world) { w.cfg.To = []string{"jörg@example.net"} }, checkSuppression, Fail, "no address that SES takes"},
 	{"the list may not be read", func(w *world) {
 		w.account.Deny("ses:ListSuppressedDestinations", "ses:GetSuppressedDestination")
