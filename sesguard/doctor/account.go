@@ -54,27 +54,28 @@ func unknown(op string, e *seserrors.Error) string {
 }
 
 // ofTheAccount are the checks that need the API.
-var ofTheAccount = []string{checkCredentials, checkSandbox, checkSending, checkQuota, checkIdentity,
+var ofTheAccount = []string{checkSandbox, checkSending, checkQuota, checkIdentity,
 	checkConfigSet, checkEvents, checkFeedback, checkSuppression, checkAuthorization}
 
 // account asks SES about the account, its identities and settings.
 func (r *run) account(ctx context.Context) {
 	r.noAddress(checkIdentity, r.from)
 	r.noAddress(checkSuppression, r.to...)
-	why := "no API client is given"
-	if r.API != nil {
-		why = "see " + checkCredentials
+	if r.API == nil {
+		r.skip("no API client is given", checkCredentials)
 	}
 	if r.API == nil || !r.getAccount(ctx) {
 		if ctx.Err() == nil {
-			r.skip(why, ofTheAccount...)
+			r.skip("the API is not asked: see "+checkCredentials, ofTheAccount...)
 			r.dns(ctx, nil)
 		}
 		return
 	}
-	r.sandbox()
-	r.sending()
-	r.quota()
+	if r.acct != nil {
+		r.sandbox()
+		r.sending()
+		r.quota()
+	}
 	id := r.identity(ctx)
 	r.authorization()
 	together(func() { r.dns(ctx, id) }, func() { // DNS needs no turn
@@ -105,24 +106,18 @@ func (r *run) getAccount(ctx context.Context) bool {
 	case e != nil && ctx.Err() != nil:
 		return false
 	case e == nil && r.Region != r.sends && !r.failed(ctx, checkEndpoint, checkPorts):
-		usable, f.Status = false, Fail
-		f.Detail = "the API is asked in " + r.Region + ", but mail is sent in " + r.sends
-		f.Advice = "Identities, quotas, the sandbox, configuration sets and SMTP passwords belong to one region: ask and send in the same."
+		usable = false
+		f.fail("", "the API is asked in "+r.Region+", but mail is sent in "+r.sends,
+			"Identities, quotas, the sandbox, configuration sets and SMTP passwords belong to one region: ask and send in the same.")
 	case e == nil:
 		r.acct = out
 		if skew, ok := middleware.GetAttemptSkew(out.ResultMetadata); ok && skew.Abs() > 5*time.Minute {
-			f.Status, f.Reason = Warn, seserrors.ClockSkew
-			f.Detail += ", but this machine's clock is off by " + skew.Abs().Round(time.Second).String()
-			f.Advice = apiAdvice[seserrors.ClockSkew]
+			f.warn(f.Detail+", but this machine's clock is off by "+skew.Abs().Round(time.Second).String(), apiAdvice[seserrors.ClockSkew])
 		}
 	case e.Reason == seserrors.AccessDenied:
-		f.Status, f.Reason = Warn, e.Reason
-		f.Detail = "the API takes the credentials, but they lack the permission ses:GetAccount"
-		f.Advice = "Allow ses:GetAccount to have sandbox, sending and quota checked."
+		f.warn(f.Detail+", but they lack the permission ses:GetAccount", "Allow ses:GetAccount to have sandbox, sending and quota checked.")
 	case e.Class == seserrors.Throttled:
-		f.Status, f.Reason = Warn, e.Reason
-		f.Detail = "the API takes the credentials, but others make control calls too: more than one a second"
-		f.Advice = "Let all control calls of the account share one pace."
+		f.warn(f.Detail+", but others make control calls too: more than one a second", "Let all control calls of the account share one pace.")
 	default:
 		f.fail(e.Reason, words(e), cmp.Or(apiAdvice[e.Reason], e.Reason.Advice()))
 		if e.Class == seserrors.Unavailable && e.Code == 0 && r.failed(ctx, checkEndpoint, checkPorts) ||
@@ -160,9 +155,6 @@ func (r *run) failed(ctx context.Context, slugs ...string) bool {
 }
 
 func (r *run) sending() {
-	if r.acct == nil {
-		return
-	}
 	f := Finding{Check: checkSending, Subject: r.Region, Status: OK, Detail: "the account may send"}
 	switch status := aws.ToString(r.acct.EnforcementStatus); {
 	case status == "SHUTDOWN":
@@ -178,26 +170,21 @@ func (r *run) sending() {
 }
 
 func (r *run) quota() {
-	if r.acct == nil {
-		return
-	}
 	q := r.acct.SendQuota
 	if q == nil {
 		r.skip("SES named no quota", checkQuota)
 		return
 	}
 	left := q.Max24HourSend - q.SentLast24Hours
-	f := Finding{Check: checkQuota, Subject: r.Region, Status: OK}
-	f.Detail = fmt.Sprintf("%.0f of %.0f recipients are left in 24 hours, %g a second", max(left, 0), q.Max24HourSend, q.MaxSendRate)
+	f := Finding{Check: checkQuota, Subject: r.Region, Status: OK,
+		Detail: fmt.Sprintf("%.0f of %.0f recipients are left in 24 hours, %g a second", max(left, 0), q.Max24HourSend, q.MaxSendRate)}
 	switch {
 	case q.Max24HourSend < 0:
 		f.Detail = fmt.Sprintf("unlimited in 24 hours, %g a second", q.MaxSendRate)
 	case left <= 0 || left < float64(len(r.to)):
-		f.Status, f.Reason = Fail, seserrors.DailyQuotaExceeded
-		f.Advice = "The 24 hours roll on: room comes back as yesterday's mails grow older. Ask for a higher quota in Service Quotas."
+		f.fail(seserrors.DailyQuotaExceeded, f.Detail, "The 24 hours roll on: room comes back as yesterday's mails grow older. Ask for a higher quota in Service Quotas.")
 	case left < 0.2*q.Max24HourSend:
-		f.Status = Warn
-		f.Advice = "Less than a fifth is left. Ask for a higher quota in Service Quotas before it is spent."
+		f.warn(f.Detail, "Less than a fifth is left. Ask for a higher quota in Service Quotas before it is spent.")
 	}
 	r.found(time.Now(), f)
 }
@@ -222,9 +209,6 @@ func (r *run) recipients(ctx context.Context, set *sesv2.GetConfigurationSetOutp
 }
 
 func (r *run) sandbox() {
-	if r.acct == nil {
-		return
-	}
 	f := Finding{Check: checkSandbox, Subject: r.Region, Status: OK, Detail: "the account is in production"}
 	if !r.acct.ProductionAccessEnabled {
 		f.warn("the account is in the sandbox: 200 recipients in 24 hours, 1 a second, and only verified ones or SES's simulator", "Ask for production access in this region.")
@@ -286,11 +270,10 @@ func (r *run) suppression(ctx context.Context, to address, list []types.Suppress
 			break
 		}
 	}
-	spellings := []string{to.asked(), strings.ToLower(to.asked())}
-	if list != nil {
-		spellings = nil
-	}
-	for _, spelling := range slices.Compact(spellings) {
+	for _, spelling := range slices.Compact([]string{to.asked(), strings.ToLower(to.asked())}) {
+		if list != nil {
+			break
+		}
 		out, e := call(ctx, r, "GetSuppressedDestination", r.API.GetSuppressedDestination, &sesv2.GetSuppressedDestinationInput{EmailAddress: &spelling})
 		switch {
 		case e == nil && out.SuppressedDestination != nil:
@@ -309,8 +292,8 @@ func (r *run) suppression(ctx context.Context, to address, list []types.Suppress
 }
 
 func (r *run) suppressed(f *Finding, to address, d types.SuppressedDestinationSummary, set *sesv2.GetConfigurationSetOutput) {
-	f.Status, f.Reason = Fail, seserrors.RecipientSuppressed
-	f.Detail = "is on the suppression list"
+	f.fail(seserrors.RecipientSuppressed, "is on the suppression list",
+		"SES would accept the mail and not send it. Once the cause is mended, take the address off with DeleteSuppressedDestination.")
 	if spelling := aws.ToString(d.EmailAddress); spelling != to.asked() {
 		f.Detail += " as " + spelling
 	}
@@ -318,11 +301,8 @@ func (r *run) suppressed(f *Finding, to address, d types.SuppressedDestinationSu
 	if d.LastUpdateTime != nil {
 		f.Detail += ", since " + d.LastUpdateTime.UTC().Format(time.DateOnly)
 	}
-	f.Advice = "SES would accept the mail and not send it. Once the cause is mended, take the address off with DeleteSuppressedDestination."
 	if reasons, ok := r.suppressedReasons(set); ok && !slices.Contains(reasons, d.Reason) {
-		f.Status, f.Reason = Warn, ""
-		f.Detail += "; the settings do not suppress for that reason, so mail is sent"
-		f.Advice = "A configuration set or account that suppresses for it would not send."
+		f.warn(f.Detail+"; the settings do not suppress for that reason, so mail is sent", "A configuration set or account that suppresses for it would not send.")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 )
 
 // dkim looks at the identity's signing, and at the keys in DNS.
-func (r *run) dkim(start time.Time, z *zone, a *alignment) verdict {
+func (r *run) dkim(start time.Time, z *zone, a *alignment) Status {
 	signer := a.id.signer()
 	f := Finding{Check: checkDKIM, Subject: signer.name, Status: Warn}
 	var d *types.DkimAttributes
@@ -26,7 +27,7 @@ func (r *run) dkim(start time.Time, z *zone, a *alignment) verdict {
 	switch {
 	case signer.out == nil:
 		r.skip("no identity, so no keys", checkDKIM)
-		return unsure
+		return Skipped
 	case off && strings.Contains(signer.name, "@"):
 		f.warn("mail is not signed for "+r.from.domain+": only the address is verified, not its domain", "Verify the domain and publish its DKIM records.")
 	case off:
@@ -43,9 +44,9 @@ func (r *run) dkim(start time.Time, z *zone, a *alignment) verdict {
 	}
 	r.found(start, f)
 	if f.Status == Warn && !off && d.Status == types.DkimStatusSuccess {
-		return good // with one key or another
+		return OK // with one key or another
 	}
-	return verdictOf(f.Status)
+	return f.Status
 }
 
 // pending says what SES waits for. Where the identity has failed, perhaps for want
@@ -110,6 +111,7 @@ type dkimKey struct {
 	record  string // what to publish
 	problem string // "": it does
 	unread  bool   // there is a key, but it does not read as one
+	err     error  // DNS gave no answer
 }
 
 // lookUpKeys looks the keys of an identity up, side by side.
@@ -117,31 +119,20 @@ func (r *run) lookUpKeys(ctx context.Context, signer *identity) ([]dkimKey, erro
 	if signer.out == nil || signer.out.DkimAttributes == nil {
 		return nil, nil
 	}
-	records := keyRecords(signer.name, signer.out.DkimAttributes)
-	keys, errs := make([]dkimKey, len(records)), make([]error, len(records))
-	var each []func()
-	for i, record := range records {
-		each = append(each, func() { keys[i], errs[i] = r.lookUpKey(ctx, record) })
+	var errs []error
+	keys := each(keyRecords(signer.name, signer.out.DkimAttributes), func(record string) dkimKey { return r.lookUpKey(ctx, record) })
+	for _, k := range keys {
+		errs = append(errs, k.err)
 	}
-	together(each...)
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return keys, nil
+	return keys, errors.Join(errs...)
 }
 
 // lookUpKey looks a key up. A CNAME of another key has one too, but not the one that
 // SES signs with.
-func (r *run) lookUpKey(ctx context.Context, record string) (dkimKey, error) {
-	k := dkimKey{record: record}
+func (r *run) lookUpKey(ctx context.Context, record string) dkimKey {
 	name, rest, _ := strings.Cut(record, " ")
 	texts, err := lookup(ctx, r.Resolver.LookupTXT, name)
-	if err != nil {
-		return k, err
-	}
-	k.problem = "no record"
+	k := dkimKey{record: record, problem: "no record", err: err}
 	if len(texts) > 0 {
 		k.problem = "a record without a key"
 	}
@@ -161,7 +152,7 @@ func (r *run) lookUpKey(ctx context.Context, record string) (dkimKey, error) {
 	if target != "" && strings.Contains(rest, "CNAME") && (elsewhere || k.problem != "" && !strings.HasSuffix(rest, target)) {
 		k.problem, k.unread = "a CNAME to "+target, false
 	}
-	return k, nil
+	return k
 }
 
 // alias returns the target of a CNAME record, "" if there is none or the resolver

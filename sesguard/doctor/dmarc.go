@@ -62,19 +62,19 @@ func (z *zone) enforced(domain string) bool {
 // An alignment is what DMARC asks of DKIM and SPF.
 type alignment struct {
 	id        *identity
-	dkim, spf verdict
+	dkim, spf Status // Skipped if not known
 }
 
 // bySPF reports whether SPF speaks for the sender's domain.
 func (a *alignment) bySPF(r *run, z *zone) bool {
 	m := a.id.mailFrom()
-	return m != nil && a.spf == good && same(strings.ToLower(aws.ToString(m.MailFromDomain)), r.from.domain, z.policy["aspf"])
+	return m != nil && a.spf == OK && same(strings.ToLower(aws.ToString(m.MailFromDomain)), r.from.domain, z.policy["aspf"])
 }
 
 // byDKIM reports whether DKIM speaks for the sender's domain.
 func (a *alignment) byDKIM(r *run, z *zone) bool {
 	signer := a.id.signer().name
-	return a.dkim == good && same(signer[strings.LastIndexByte(signer, '@')+1:], r.from.domain, z.policy["adkim"])
+	return a.dkim == OK && same(signer[strings.LastIndexByte(signer, '@')+1:], r.from.domain, z.policy["adkim"])
 }
 
 // dmarc judges the sender's DMARC record, and whether mail from SES fits it. A nil
@@ -89,8 +89,8 @@ func (r *run) dmarc(start time.Time, z *zone, a *alignment) {
 	var dkim, spf, known, excused bool
 	if a != nil && !a.id.failed {
 		dkim, spf = a.byDKIM(r, z), a.bySPF(r, z)
-		known = dkim || spf || a.dkim != unsure && a.spf != unsure
-		excused = a.dkim == failed || a.spf == failed
+		known = dkim || spf || a.dkim != Skipped && a.spf != Skipped
+		excused = a.dkim == Fail || a.spf == Fail
 	}
 	record := "p=" + p + " at _dmarc." + z.at
 	switch {
@@ -104,8 +104,8 @@ func (r *run) dmarc(start time.Time, z *zone, a *alignment) {
 	case known && !dkim && !spf && excused:
 		f.warn(record+", and until DKIM or MAIL FROM is mended nothing aligns", "See dkim and mail-from.")
 	case known && !dkim && !spf && p != "none":
-		f.Status, f.Detail = Fail, record+", but neither DKIM nor SPF aligns: receivers "+p+" the mail"
-		f.Advice = "Verify the domain " + r.from.domain + " with DKIM, give it a custom MAIL FROM domain below it, or send from a domain that you own."
+		f.fail("", record+", but neither DKIM nor SPF aligns: receivers "+p+" the mail",
+			"Verify the domain "+r.from.domain+" with DKIM, give it a custom MAIL FROM domain below it, or send from a domain that you own.")
 	case known && !dkim && !spf:
 		f.warn(record+", and neither DKIM nor SPF aligns", "Set up DKIM for the domain before you make the policy stricter.")
 	default:
@@ -118,13 +118,8 @@ func (r *run) dmarc(start time.Time, z *zone, a *alignment) {
 }
 
 func aligned(known, dkim, spf bool) string {
-	switch {
-	case !known:
+	if !known {
 		return "; whether mail aligns is not known"
-	case dkim && spf:
-		return ", DKIM and SPF align"
-	case dkim:
-		return ", DKIM aligns"
 	}
-	return ", SPF aligns"
+	return map[[2]bool]string{{true, true}: ", DKIM and SPF align", {true, false}: ", DKIM aligns", {false, true}: ", SPF aligns"}[[2]bool{dkim, spf}]
 }

@@ -58,21 +58,6 @@ func (r *run) dns(ctx context.Context, id *identity) {
 	r.dmarc(start, &z, a)
 }
 
-// A verdict is what one check tells another.
-type verdict uint8
-
-const (
-	unsure verdict = iota
-	good
-	bad
-	failed // bad, and a finding has failed for it
-)
-
-// verdictOf returns what the status of a check tells another.
-func verdictOf(s Status) verdict {
-	return map[Status]verdict{OK: good, Warn: bad, Fail: failed}[s]
-}
-
 func lookup[T any](ctx context.Context, f func(context.Context, string) ([]T, error), name string) ([]T, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()

@@ -122,7 +122,7 @@ func (r *run) run(ctx context.Context) *Report {
 	if panicked != nil {
 		panic(panicked)
 	}
-	r.report.sort()
+	slices.SortStableFunc(r.report.Findings, func(a, b Finding) int { return order(a.Check) - order(b.Check) })
 	return &r.report
 }
 
@@ -137,7 +137,13 @@ func (r *run) check(ctx context.Context) {
 		r.account(ctx)
 	})
 	r.realSend(ctx)
-	r.unlooked(ctx)
+	why := "the run ended before it"
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		why += ": its time was over"
+	}
+	for _, c := range checks {
+		r.skip(why, c.slug)
+	}
 }
 
 // together runs functions side by side and returns when all have ended. A panic
@@ -159,6 +165,17 @@ func together(functions ...func()) {
 	if len(panics) > 0 {
 		panic(<-panics)
 	}
+}
+
+// each returns what f makes of each of all, side by side.
+func each[T, R any](all []T, f func(T) R) []R {
+	results := make([]R, len(all))
+	var calls []func()
+	for i, v := range all {
+		calls = append(calls, func() { results[i] = f(v) })
+	}
+	together(calls...)
+	return results
 }
 
 // within calls a function of the caller's, and leaves it behind if ctx ends first.
@@ -232,8 +249,8 @@ type address struct {
 }
 
 func newRun(cfg Config) *run {
-	r := &run{Config: cfg, identities: map[string]*identity{}, denied: map[string]bool{}, reached: make(chan struct{})}
-	r.told = make(chan Finding, 2*(len(checks)+len(cfg.To)))
+	r := &run{Config: cfg, identities: map[string]*identity{}, denied: map[string]bool{},
+		told: make(chan Finding, 2*(len(checks)+len(cfg.To))), reached: make(chan struct{})}
 	if r.Resolver == nil {
 		r.Resolver = net.DefaultResolver
 	}
@@ -262,22 +279,14 @@ func parseAddress(s string) address {
 	return a
 }
 
-// asked returns the address as SES is asked for it: as it is spelled, but with an
-// international domain in Punycode.
-func (a address) asked() string {
-	if strings.EqualFold(a.spelled, a.local+"@"+a.domain) {
-		return a.spelled
-	}
-	return a.local + "@" + a.domain
-}
+// asked returns the address as SES knows it: it minds the letter case before the @.
+func (a address) asked() string { return a.local + "@" + a.domain }
+
+// path returns the address as it stands in a field of a header.
+func (a address) path() string { return (&mail.Address{Address: a.asked()}).String() }
 
 // simulated reports whether the address is one of SES's mailbox simulator.
 func (a address) simulated() bool { return a.domain == "simulator.amazonses.com" }
-
-// path returns the address as it stands in a command and a header.
-func (a address) path() string {
-	return (&mail.Address{Address: a.local + "@" + a.domain}).String()
-}
 
 // found adds a finding and has it told.
 func (r *run) found(start time.Time, f Finding) {
@@ -302,17 +311,6 @@ func (r *run) skip(why string, slugs ...string) {
 		if !r.has(func(f Finding) bool { return f.Check == slug }) {
 			r.found(time.Now(), Finding{Check: slug, Detail: why})
 		}
-	}
-}
-
-// unlooked says of checks without a finding that the time was over.
-func (r *run) unlooked(ctx context.Context) {
-	why := "the run ended before it: " + runTime.String() + " were over"
-	if ctx.Err() != nil && context.Cause(ctx) != context.DeadlineExceeded {
-		why = "the run was ended before it"
-	}
-	for _, c := range checks {
-		r.skip(why, c.slug)
 	}
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
-	"golang.org/x/net/publicsuffix"
 )
 
 // An identity is what SES said of an address or a domain.
@@ -42,24 +42,16 @@ func (r *run) get(ctx context.Context, name string) (*identity, *seserrors.Error
 	if e != nil && !isMissing(e) {
 		return nil, e
 	}
-	id := &identity{name: name}
-	if e == nil {
-		id.out = out
-	}
+	id := &identity{name: name, out: out}
 	r.identities[name] = id
 	return id, nil
 }
 
 // domains returns a domain and its parents down to the one that is registered.
 func domains(domain string) []string {
-	registered, err := publicsuffix.EffectiveTLDPlusOne(domain)
-	if err != nil {
-		return []string{domain}
-	}
 	all := []string{domain}
-	for domain != registered && strings.HasSuffix(domain, "."+registered) {
+	for registered := organisation(domain); domain != registered; all = append(all, domain) {
 		_, domain, _ = strings.Cut(domain, ".")
-		all = append(all, domain)
 	}
 	return all
 }
@@ -152,21 +144,16 @@ func (r *run) identity(ctx context.Context) *identity {
 	return id
 }
 
-func (r *run) in() string {
-	if r.Region == "" {
-		return ""
-	}
-	return " in " + r.Region
-}
+func (r *run) in() string { return " in " + cmp.Or(r.Region, "this region") }
 
 // unverified says why an identity is not verified.
 func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 	if id.out == nil {
-		f.Detail = "neither the address nor its domain " + r.from.domain + " is known to SES" + r.in()
-		f.Advice = "Verify the domain in this region: identities belong to one region, and the letter case of a verified address counts."
+		f.Detail, f.Advice = "neither the address nor its domain "+r.from.domain+" is known to SES"+r.in(),
+			"Verify the domain in this region: identities belong to one region, and the letter case of a verified address counts."
 		if lower := r.lowerVerified(ctx, r.from); lower != "" {
-			f.Detail = lower + " is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart"
-			f.Advice = "Write " + lower + " in From, or verify the domain, which covers every spelling."
+			f.Detail, f.Advice = lower+" is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart",
+				"Write "+lower+" in From, or verify the domain, which covers every spelling."
 		}
 		return
 	}
@@ -174,20 +161,18 @@ func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 	if why := id.out.VerificationInfo; why != nil && why.ErrorType != "" {
 		f.Detail += ", " + string(why.ErrorType)
 	}
-	switch {
-	case id.out.VerificationStatus == types.VerificationStatusSuccess:
+	switch status := id.out.VerificationStatus; {
+	case status == types.VerificationStatusSuccess:
 		f.Detail = id.name + " is verified but may not send" + r.in()
 		f.Advice = "Look at the identity in the SES console."
 	case strings.Contains(id.name, "@"):
 		f.Advice = "Open the link in the mail that SES sent to this address, within 24 hours, or have it sent again."
+	case status == types.VerificationStatusFailed:
+		f.Advice = "Publish the DNS records that SES shows for the domain (see dkim), then start the verification again."
+	case status == types.VerificationStatusTemporaryFailure:
+		f.Advice = "Check that the domain's name servers answer, and that the records that SES shows are still there (see dkim). SES looks again by itself."
 	default:
 		f.Advice = "Publish the DNS records that SES shows for the domain (see dkim). It can take 72 hours until SES sees them."
-		switch id.out.VerificationStatus {
-		case types.VerificationStatusFailed:
-			f.Advice = "Publish the DNS records that SES shows for the domain (see dkim), then start the verification again."
-		case types.VerificationStatusTemporaryFailure:
-			f.Advice = "Check that the domain's name servers answer, and that the records that SES shows are still there (see dkim). SES looks again by itself."
-		}
 	}
 }
 
@@ -200,11 +185,8 @@ func (r *run) authorization() {
 	}
 	f := Finding{Check: checkAuthorization, Subject: r.FromARN, Status: OK,
 		Detail: "the ARN fits region and sender; what the other account's policy allows only a send shows"}
-	parts := strings.SplitN(r.FromARN, ":", 6)
-	name, ok := "", false
-	if len(parts) == 6 {
-		name, ok = strings.CutPrefix(parts[5], "identity/")
-	}
+	parts := append(strings.SplitN(r.FromARN, ":", 6), "", "", "", "", "")
+	name, ok := strings.CutPrefix(parts[5], "identity/")
 	switch {
 	case !ok || parts[0] != "arn" || parts[2] != "ses":
 		f.fail(seserrors.AccessDenied, "is no ARN of an identity", "It looks like arn:aws:ses:eu-west-1:123456789012:identity/example.com.")

@@ -12,18 +12,18 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
-// mailFrom looks at the custom MAIL FROM domain. Its verdict is good if SPF passes
-// for that domain.
-func (r *run) mailFrom(start time.Time, z *zone, id *identity) verdict {
+// mailFrom looks at the custom MAIL FROM domain. It is OK if SPF passes for that
+// domain.
+func (r *run) mailFrom(start time.Time, z *zone, id *identity) Status {
 	m := id.mailFrom()
 	switch {
 	case id.out == nil:
 		r.skip("no identity, so no MAIL FROM", checkMailFrom)
-		return bad
+		return Warn
 	case m == nil:
 		r.found(start, Finding{Check: checkMailFrom, Subject: id.name, Status: OK,
 			Detail: "no custom MAIL FROM domain: SES uses its own, SPF passes but does not align"})
-		return bad
+		return Warn
 	}
 	domain := aws.ToString(m.MailFromDomain)
 	f := Finding{Check: checkMailFrom, Subject: domain, Status: Warn,
@@ -48,9 +48,9 @@ func (r *run) mailFrom(start time.Time, z *zone, id *identity) verdict {
 	}
 	r.found(start, f)
 	if f.Advice == askAgain {
-		return unsure
+		return Skipped
 	}
-	return verdictOf(f.Status)
+	return f.Status
 }
 
 // brokenMailFrom says what SES does without the MX that it needs.
@@ -69,8 +69,8 @@ func (r *run) brokenMailFrom(f *Finding, m *types.MailFromAttributes, wrong stri
 
 // mailFrom returns the MAIL FROM settings that count for an identity.
 func (id *identity) mailFrom() *types.MailFromAttributes {
-	for _, i := range []*identity{id, id.domain} {
-		if i != nil && i.out != nil && i.out.MailFromAttributes != nil && aws.ToString(i.out.MailFromAttributes.MailFromDomain) != "" {
+	for i := id; i != nil; i = i.domain {
+		if i.out != nil && i.out.MailFromAttributes != nil && aws.ToString(i.out.MailFromAttributes.MailFromDomain) != "" {
 			return i.out.MailFromAttributes
 		}
 	}

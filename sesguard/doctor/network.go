@@ -46,7 +46,6 @@ func (r *run) place() {
 	}
 	r.Region = cmp.Or(r.Region, r.sends)
 	r.sends = cmp.Or(r.sends, r.Region)
-	r.Ports = slices.Clone(r.Ports)
 	if len(r.Ports) == 0 && r.isSES() {
 		r.Ports = sesPorts
 	}
@@ -127,7 +126,7 @@ func (r *run) reach(ctx context.Context) {
 	var probes []probe
 	probing := time.Now()
 	if f.Status != Fail || doubtful {
-		probes = r.probes(ctx)
+		probes = each(r.Ports, func(port int) probe { return r.probe(ctx, port) })
 	}
 	if ctx.Err() != nil {
 		return
@@ -158,23 +157,10 @@ func (r *run) reach(ctx context.Context) {
 	}
 }
 
-func (r *run) probes(ctx context.Context) []probe {
-	all := make([]probe, len(r.Ports))
-	var each []func()
-	for i, port := range r.Ports {
-		each = append(each, func() { all[i] = r.probe(ctx, port) })
-	}
-	together(each...)
-	return all
-}
-
 func (r *run) allowList() {
-	var ports []string
-	for _, p := range r.Ports {
-		ports = append(ports, strconv.Itoa(p))
-	}
+	ports := strings.ReplaceAll(strings.Trim(fmt.Sprint(r.Ports), "[]"), " ", ", ")
 	r.found(time.Now(), Finding{Check: checkAllowList, Subject: r.host, Status: OK,
-		Detail: "a firewall must let out TCP to it, port " + strings.Join(ports, ", ") + " (one is enough); its addresses change and no list of them exists"})
+		Detail: "a firewall must let out TCP to it, port " + ports + " (one is enough); its addresses change and no list of them exists"})
 }
 
 // endpoint looks the host's name up. A verdict is doubtful if only a dial can show
@@ -202,9 +188,6 @@ func (r *run) endpoint(ctx context.Context) (f Finding, doubtful bool) {
 		return f, true
 	case err == nil:
 		f.Status, f.Detail = OK, "resolves to "+strings.Join(addrs[:min(3, len(addrs))], ", ")
-		if n := len(addrs) - 3; n > 0 {
-			f.Detail += fmt.Sprintf(" and %d more", n)
-		}
 		return f, false
 	case isNotFound(err) && r.isSES() && noSMTP != nil:
 		f.setting(noSMTP)
@@ -260,46 +243,34 @@ func (r *run) configured(probes []probe) *probe {
 
 // ports tells which ports are open, and how the others are closed.
 func (r *run) ports(start time.Time, probes []probe) {
-	var open []string
-	closed := map[trouble][]string{}
+	byKind := map[trouble][]string{}
 	for _, p := range probes {
-		if name := strconv.Itoa(p.port); p.open() {
-			open = append(open, name)
-		} else {
-			closed[p.fail.kind] = append(closed[p.fail.kind], name)
+		kind := none
+		if !p.open() {
+			kind = p.fail.kind
 		}
+		byKind[kind] = append(byKind[kind], strconv.Itoa(p.port))
 	}
-	f := Finding{Check: checkPorts, Subject: r.host, Detail: r.state(open, closed)}
-	own := r.configured(probes)
-	only25 := len(closed) == 1 && len(open) == len(probes)-1 && !slices.Contains(open, "25") && slices.Contains(r.Ports, 25)
-	switch {
-	case len(closed) == 0:
-		f.Status = OK
-	case own.open() && only25:
-		f.Status = OK
-		f.Detail += "; Amazon EC2 and many networks block port 25, and nobody needs it here"
-	case own.open():
-		f.Status = Warn
-		f.Advice = "The configured port is open, and only that counts. Open the others if you need them."
-	default:
-		f.Status, f.Reason = Fail, seserrors.Network
-		f.Advice = r.portAdvice(own, open, only25)
-	}
-	r.found(start, f)
-}
-
-func (r *run) state(open []string, closed map[trouble][]string) string {
 	var parts []string
-	add := func(ports []string, what string) {
-		if len(ports) > 0 {
+	for kind, what := range [...]string{none: "open", refused: "refused", dropped: "dropped: no answer within " + stepTime.String(), unreachable: "unreachable"} {
+		if ports := byKind[trouble(kind)]; ports != nil {
 			parts = append(parts, strings.Join(ports, ", ")+" "+what)
 		}
 	}
-	add(open, "open")
-	add(closed[refused], "refused")
-	add(closed[dropped], "dropped: no answer within "+stepTime.String())
-	add(closed[unreachable], "unreachable")
-	return "port " + strings.Join(parts, "; ")
+	f := Finding{Check: checkPorts, Subject: r.host, Status: OK, Detail: "port " + strings.Join(parts, "; ")}
+	open := byKind[none]
+	own := r.configured(probes)
+	only25 := len(open) == len(probes)-1 && !slices.Contains(open, "25") && slices.Contains(r.Ports, 25)
+	switch {
+	case len(open) == len(probes):
+	case own.open() && only25:
+		f.Detail += "; Amazon EC2 and many networks block port 25, and nobody needs it here"
+	case own.open():
+		f.warn(f.Detail, "The configured port is open, and only that counts. Open the others if you need them.")
+	default:
+		f.fail(seserrors.Network, f.Detail, r.portAdvice(own, open, only25))
+	}
+	r.found(start, f)
 }
 
 func (r *run) portAdvice(own *probe, open []string, only25 bool) string {

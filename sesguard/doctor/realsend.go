@@ -21,40 +21,28 @@ type sender interface {
 
 // realSend sends to SES's mailbox simulator and waits for the events.
 func (r *run) realSend(ctx context.Context) {
-	switch {
+	why := ""
+	switch _, overAPI := r.API.(sender); {
 	case !r.RealSend:
-		r.skip("not asked for", checkRealSend)
-		return
+		why = "not asked for"
 	case r.from.domain == "" || r.from.err != nil:
-		r.skip("no sender is given", checkRealSend)
-		return
+		why = "no sender is given"
 	case strings.ContainsAny(r.ConfigurationSet+r.FromARN, "\r\n"):
-		r.skip("a line end stands in the configuration set or the ARN", checkRealSend)
-		return
-	case !r.mayOverSMTP() && !r.mayOverAPI():
-		r.skip("there is no way to send that works", checkRealSend)
-		return
-	case ctx.Err() != nil:
+		why = "a line end stands in the configuration set or the ARN"
+	case !r.mayOverSMTP() && !overAPI:
+		why = "there is no way to send that works"
+	default:
+		if ctx.Err() == nil && r.oneSend(ctx, "success") && r.Await != nil {
+			r.oneSend(ctx, "bounce")
+		}
 		return
 	}
-	if r.oneSend(ctx, "success") && r.Await != nil {
-		r.oneSend(ctx, "bounce")
-	}
+	r.skip(why, checkRealSend)
 }
 
 // mayOverSMTP reports whether a sign-in over SMTP has worked.
 func (r *run) mayOverSMTP() bool {
 	return r.has(func(f Finding) bool { return f.Check == checkSignIn && f.Status == OK })
-}
-
-// explained reports whether a check has failed for this reason already.
-func (r *run) explained(reason seserrors.Reason) bool {
-	return r.has(func(f Finding) bool { return f.Status == Fail && f.Reason == reason })
-}
-
-func (r *run) mayOverAPI() bool {
-	_, ok := r.API.(sender)
-	return ok
 }
 
 // oneSend sends one mail to a mailbox of the simulator.
@@ -71,8 +59,8 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 	}
 	if err != nil {
 		e := seserrors.Classify(err)
-		f.Status, f.Reason, f.Detail, f.Advice = Fail, e.Reason, words(err), e.Reason.Advice()
-		if r.explained(e.Reason) {
+		f.fail(e.Reason, words(err), e.Reason.Advice())
+		if r.has(func(f Finding) bool { return f.Status == Fail && f.Reason == e.Reason }) {
 			f.Status, f.Advice = Warn, "Another check has failed for the same reason."
 		}
 		r.found(start, f)
@@ -100,7 +88,7 @@ func (r *run) overSMTP(ctx context.Context, to string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	reply, err := c.Send(ctx, r.from.local+"@"+r.from.domain, []string{to}, bytes.NewReader(r.message(to)))
+	reply, err := c.Send(ctx, r.from.asked(), []string{to}, bytes.NewReader(r.message(to)))
 	return reply.MessageID, err
 }
 

@@ -58,9 +58,8 @@ func (r *run) oldKey() {
 	case r.SMTP.Password == "":
 		f.Status, f.Detail = Skipped, "the settings hold no SMTP password to look at"
 	case form == oldForm:
-		f.Status, f.Reason = Warn, seserrors.SigV2RateExceeded
-		f.Detail = "made before January 10, 2019: SES throttles such credentials"
-		f.Advice = "Make new SMTP credentials in this region and delete the old ones."
+		f.warn("made before January 10, 2019: SES throttles such credentials", "Make new SMTP credentials in this region and delete the old ones.")
+		f.Reason = seserrors.SigV2RateExceeded
 	case form != smtpForm:
 		f.Status, f.Detail = Skipped, "the password does not have the form that SES gives"
 	}
@@ -84,12 +83,11 @@ func (r *run) signIn(ctx context.Context) {
 	user, password, err := r.credentials(ctx)
 	switch {
 	case err != nil:
-		f.Status, f.Reason = Fail, seserrors.CredentialsUnavailable
-		f.Detail, f.Advice = "Credentials failed", "Look at the error that your own function returns."
+		f.fail(seserrors.CredentialsUnavailable, "Credentials failed", "Look at the error that your own function returns.")
 	case user == "" && password == "":
 		f.Detail = "the settings hold no SMTP credentials"
 	default:
-		f = r.ping(ctx, f, user, password)
+		r.ping(ctx, &f, user, password)
 	}
 	r.found(start, f)
 }
@@ -113,27 +111,23 @@ func (r *run) pingWith(ctx context.Context, user, password string) error {
 	return c.Ping(ctx)
 }
 
-func (r *run) ping(ctx context.Context, f Finding, user, password string) Finding {
+func (r *run) ping(ctx context.Context, f *Finding, user, password string) {
 	err := r.pingWith(ctx, user, password)
 	if err == nil {
 		f.Status, f.Detail = OK, "signed in"
-		return f
+		return
 	}
 	e := seserrors.Classify(err)
-	f.Status, f.Reason = Fail, e.Reason
-	f.Detail, f.Advice = words(err), e.Reason.Advice()
-	switch {
+	switch f.fail(e.Reason, words(err), e.Reason.Advice()); {
 	case e.Class == seserrors.Invalid:
 		f.setting(e)
 	case e.Reason == seserrors.Network:
 		f.Advice = "The port took TLS a moment ago: run this again. If it stays, a proxy or firewall ends the connection at AUTH."
 	case e.Reason == seserrors.CredentialsInvalid:
-		f.Detail = "SES does not take these credentials"
-		f.Advice = r.why(ctx, user, password)
+		f.Detail, f.Advice = "SES does not take these credentials", r.why(ctx, user, password)
 	case e.Class == seserrors.Throttled || e.Class == seserrors.Canceled:
 		f.Status = Warn
 	}
-	return f
 }
 
 // why tells the likely cause of a refused sign-in. A password that looks like an

@@ -264,7 +264,7 @@ var accounts = []spoilt{
 	{"a paused configuration set", func(w *world) { w.account.PauseConfigurationSet("main", true) }, checkConfigSet, Fail, "paused"},
 	{"a set that requires TLS", func(w *world) {
 		w.account.SetConfigurationSet("main", sestest.ConfigurationSet{TLSPolicy: "REQUIRE", MaxDeliverySeconds: 300})
-	}, checkConfigSet, OK, "mail to servers without TLS bounces, SES gives up after 300 s"},
+	}, checkConfigSet, OK, "mail to servers without TLS bounces; SES gives up after 300 s"},
 	{"no configuration set", func(w *world) { w.cfg.ConfigurationSet = "" }, checkConfigSet, Skipped, "no configuration set"},
 	{"GetConfigurationSet is not allowed", func(w *world) { w.account.Deny("ses:GetConfigurationSet") }, checkConfigSet, Skipped, "ses:GetConfigurationSet"},
 	{"nobody hears of bounces", func(w *world) { w.account.AddConfigurationSet("main") }, checkEvents, Warn, "bounces, complaints"},
