@@ -58,7 +58,7 @@ var networks = []spoilt{
 	{"a firewall says that there is no way", func(w *world) { w.set(noRoute) }, checkPorts, Fail, "network is unreachable"},
 	{"the whole network is gone", func(w *world) { w.set(drops); w.answers[""] = answer{err: errNoRoute} }, checkPorts, Fail, "drops the packets"},
 	{"a dial that does not heed its context", func(w *world) {
-		w.set(func(context.Context) (net.Conn, error) { time.Sleep(time.Hour); return refuses(context.TODO()) })
+		w.set(func(context.Context) (net.Conn, error) { time.Sleep(time.Hour); return refuses(context.Background()) })
 	}, checkPorts, Fail, "no answer within 5s"},
 	{"a dial that returns nothing", func(w *world) {
 		w.set(func(context.Context) (net.Conn, error) { return nil, nil })
