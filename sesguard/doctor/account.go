@@ -34,7 +34,7 @@ func call[In, Out any](ctx context.Context, r *run, op string, f func(context.Co
 	case err == nil:
 		return out, nil
 	case once.Err() != nil && ctx.Err() == nil:
-		return zero, &seserrors.Error{Op: "ses " + op, Reason: seserrors.Network, Err: errors.New("no answer within " + stepTime.String())}
+		return zero, &seserrors.Error{Op: "ses " + op, Class: seserrors.Unavailable, Reason: seserrors.Network, Err: errors.New("no answer within " + stepTime.String())}
 	}
 	e := *seserrors.FromAPI("ses "+op, err)
 	e.MaybeAccepted = false // nothing is sent
@@ -64,7 +64,7 @@ func (r *run) account(ctx context.Context) {
 	if r.API == nil {
 		r.skip("no API client is given", checkCredentials)
 	}
-	if r.API == nil || !r.getAccount(ctx) {
+	if r.answers = r.API != nil && r.getAccount(ctx); !r.answers {
 		if ctx.Err() == nil {
 			r.skip("the API is not asked: see "+checkCredentials, ofTheAccount...)
 			r.dns(ctx, nil)
@@ -145,13 +145,13 @@ var apiAdvice = map[seserrors.Reason]string{
 const reachAPI = "Check the spelling of the region, and that this machine reaches email.REGION.amazonaws.com on port 443, through the proxy in HTTPS_PROXY if there is one."
 
 // failed waits for what is found about the way to SMTP, and reports whether one of
-// these checks failed.
+// these checks failed, or nothing was found in time.
 func (r *run) failed(ctx context.Context, slugs ...string) bool {
 	select {
 	case <-r.reached:
 	case <-ctx.Done():
 	}
-	return r.has(func(f Finding) bool { return f.Status == Fail && slices.Contains(slugs, f.Check) })
+	return ctx.Err() != nil || r.has(func(f Finding) bool { return f.Status == Fail && slices.Contains(slugs, f.Check) })
 }
 
 func (r *run) sending() {

@@ -234,6 +234,7 @@ type run struct {
 	// What one check leaves for another. Each is written before the checks that
 	// read it start.
 	usable     []int // ports that TLS was set up on
+	answers    bool  // the API can be used
 	acct       *sesv2.GetAccountOutput
 	identities map[string]*identity
 	denied     map[string]bool // operations that this account may not call

@@ -175,6 +175,37 @@ func TestARunThatIsCanceledEndsAtOnceAndSaysSo(t *testing.T) {
 	})
 }
 
+// hangs does not heed its context.
+type hangs struct{}
+
+func (hangs) LookupHost(context.Context, string) ([]string, error)   { return hang[[]string]() }
+func (hangs) LookupMX(context.Context, string) ([]*net.MX, error)    { return hang[[]*net.MX]() }
+func (hangs) LookupTXT(context.Context, string) ([]string, error)    { return hang[[]string]() }
+func (hangs) dial(context.Context, string, string) (net.Conn, error) { return hang[net.Conn]() }
+
+func hang[T any]() (v T, err error) {
+	time.Sleep(30 * time.Minute)
+	return v, nil
+}
+
+func TestARunEndsInTimeThoughEverythingHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.cfg.Resolver, w.cfg.SMTP.DialContext = hangs{}, hangs{}.dial
+		w.answers[""] = answer{}
+		w.cfg.RealSend = true
+		report := w.run(t.Context())
+		if w.took > runTime || strings.Count(text(report), "FAIL") != 1 || !strings.Contains(text(report), "FAIL endpoint") {
+			t.Errorf("took %v:\n%s", w.took, text(report))
+		}
+		for _, c := range checks {
+			if !strings.Contains(text(report), " "+c.slug+" ") {
+				t.Errorf("nothing about %s", c.slug)
+			}
+		}
+	})
+}
+
 func TestFindingsAreToldAsTheyCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -29,7 +29,7 @@ func (r *run) realSend(ctx context.Context) {
 		why = "no sender is given"
 	case strings.ContainsAny(r.ConfigurationSet+r.FromARN, "\r\n"):
 		why = "a line end stands in the configuration set or the ARN"
-	case !r.mayOverSMTP() && !overAPI:
+	case !r.mayOverSMTP() && !(overAPI && r.answers):
 		why = "there is no way to send that works"
 	default:
 		if ctx.Err() == nil && r.oneSend(ctx, "success") && r.Await != nil {
