@@ -327,7 +327,7 @@ var explain = map[trouble]struct {
 	reason        seserrors.Reason
 }{
 	silent:     {"nobody greets", "A proxy or firewall takes the connection and passes nothing on. Let the port through to SES, or use another one.", seserrors.Network},
-	swapped:    {"TLS wrapper and STARTTLS are swapped", "Ports 465 and 2465 take the TLS wrapper, 25, 587 and 2587 STARTTLS.", seserrors.TLSModeMismatch},
+	swapped:    {"TLS wrapper and STARTTLS are swapped", "Ports 465 and 2465 take the TLS wrapper, 25, 587 and 2587 STARTTLS: mend SMTP.TLS or the port.", seserrors.TLSModeMismatch},
 	stuck:      {"the TLS handshake gets no answer", "Large packets get lost, or a firewall stops TLS. Set the MTU of this machine's network interface to 1500, let ICMP \"fragmentation needed\" through, and exempt SES's host from TLS inspection.", seserrors.TLSFailure},
 	masked:     {"something intercepts the connection", "A firewall's mail inspection or a virus scanner sits between this machine and SES. Exempt SES's host from it, or use port 465 or 2465.", seserrors.TLSFailure},
 	turnedAway: {"the server turns the connection away", "Try again later; if it stays, check the number of connections and a proxy in between.", seserrors.ServiceFailure},
