@@ -103,16 +103,12 @@ func Run(ctx context.Context, cfg Config) *Report {
 // slow delays none of them.
 func (r *run) run(ctx context.Context) *Report {
 	ctx, cancel := context.WithTimeout(ctx, runTime)
+	defer cancel()
 	var panicked any
 	go func() {
 		defer close(r.told)
 		defer func() { panicked = recover() }()
 		r.check(ctx)
-	}()
-	defer func() {
-		cancel()
-		for range r.told { // after a panic of Found
-		}
 	}()
 	for f := range r.told {
 		if r.Found != nil {

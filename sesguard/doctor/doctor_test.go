@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"slices"
@@ -315,6 +316,18 @@ func TestAPanicOfWhatIsCalledIsRunsOwn(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAConnectionThatComesTooLateIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		client, server := net.Pipe()
+		w.set(func(context.Context) (net.Conn, error) { time.Sleep(time.Minute); return client, nil }, "2587")
+		w.run(t.Context())
+		if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("read %v", err)
+		}
+	})
 }
 
 func TestADialThatEndsItsGoroutineIsAPortThatIsClosed(t *testing.T) {

@@ -101,7 +101,6 @@ func (r *run) mode(port int) smtpclient.TLSMode {
 // smtp looks at the SMTP interface from here: name, ports, TLS, sign-in.
 func (r *run) smtp(ctx context.Context) {
 	r.reach(ctx)
-	close(r.reached)
 	if r.host != "" {
 		r.oldKey()
 		r.allowList()
@@ -113,6 +112,7 @@ func (r *run) smtp(ctx context.Context) {
 
 // reach finds the ports that can be used.
 func (r *run) reach(ctx context.Context) {
+	defer close(r.reached)
 	if r.host == "" {
 		r.skip("the settings name no SMTP endpoint: set SMTP.Region or SMTP.Addr", checkEndpoint, checkPorts,
 			checkTLSMode, checkCertificate, checkSignIn, checkMTU, checkOldKey, checkAllowList)

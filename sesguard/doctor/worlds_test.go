@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"strings"
@@ -88,6 +89,10 @@ var networks = []spoilt{
 	{"TLS gets no answer", func(w *world) {
 		w.set(says(banner, map[string]string{"EHLO": "250-here\r\n250-STARTTLS\r\n250 Ok", "STARTTLS": "220 Ready"}), "587")
 	}, checkTLSMode, Fail, "MTU"},
+	{"TLS gets no answer from a relay", func(w *world) {
+		w.cfg.SMTP.Addr, w.dns.hosts["relay.corp.example"] = "relay.corp.example:587", "192.0.2.9"
+		w.set(says("220 relay.corp.example ESMTP", map[string]string{"EHLO": "250-here\r\n250-STARTTLS\r\n250 Ok", "STARTTLS": "220 Ready"}), "587")
+	}, checkTLSMode, Fail, "TLS handshake gets no answer"},
 	{"TLS is answered in clear text", func(w *world) {
 		w.set(says(banner, map[string]string{"EHLO": "250-here\r\n250-STARTTLS\r\n250 Ok", "STARTTLS": "220 Ready\r\n500 what?"}), "587")
 	}, checkTLSMode, Fail, "intercepts"},
@@ -123,6 +128,13 @@ var networks = []spoilt{
 	{"any certificate is taken", func(w *world) { w.cfg.SMTP.TLSConfig = &tls.Config{InsecureSkipVerify: true} }, checkCertificate, Fail, "would give the password to anyone"},
 
 	{"the secret of an IAM key as password", func(w *world) { w.cfg.SMTP.Password = secret }, checkSignIn, Fail, "secret of the IAM key itself"},
+	{"the secret of an IAM key, at the address of a region", func(w *world) {
+		w.cfg.API, w.cfg.Region = nil, "us-east-1"
+		w.cfg.SMTP.Addr, w.cfg.SMTP.TLSConfig.ServerName, w.cfg.SMTP.Password = "email-smtp.us-west-2.amazonaws.com:587", host, secret
+		w.server.Password = smtpclient.DerivePassword(secret, "us-west-2")
+		w.dns.hosts["email-smtp.us-west-2.amazonaws.com"] = "192.0.2.2"
+		w.set(w.to("587"), "587")
+	}, checkSignIn, Fail, `DerivePassword(secret, "us-west-2")`},
 	{"the secret of another IAM key", func(w *world) { w.cfg.SMTP.Password = strings.ToLower(secret) }, checkSignIn, Fail, "looks like the secret"},
 	{"a password of another region", func(w *world) {
 		w.cfg.SMTP.Password = smtpclient.DerivePassword(secret, "eu-west-1")
@@ -174,7 +186,7 @@ var accounts = []spoilt{
 	{"the API's name does not resolve", func(w *world) {
 		w.answers[""] = answer{err: &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "email.us-east-1.amazonaws.com", IsNotFound: true}}}
 	}, checkCredentials, Fail, "no such host"},
-	{"the API fails", func(w *world) { w.answers[""] = answer{500, "InternalFailure", "", nil} }, checkCredentials, Fail, "500"},
+	{"the API fails", func(w *world) { w.answers[""] = answer{500, "InternalFailure", "", nil} }, checkCredentials, Fail, "(service-failure): 500"},
 	{"a proxy refuses the API", func(w *world) { w.answers[""] = answer{407, "", "", nil} }, checkCredentials, Fail, "proxy"},
 	{"GetAccount is not allowed", func(w *world) { w.account.Deny("ses:GetAccount") }, checkCredentials, Warn, "ses:GetAccount"},
 	{"nothing is allowed", func(w *world) {
@@ -397,6 +409,18 @@ var zones = []spoilt{
 	{"SPF that goes in a circle", func(w *world) {
 		w.dns.txt["bounce.example.com"] = []string{"v=spf1 include:bounce.example.com -all"}
 	}, checkMailFrom, Warn, "ten lookups"},
+	{"SPF that needs eleven lookups", func(w *world) {
+		for i, domain := 0, "bounce.example.com"; i < 11; i++ {
+			next := fmt.Sprintf("spf%d.example.com", i)
+			w.dns.txt[domain] = []string{"v=spf1 include:" + next + " ~all"}
+			domain = next
+		}
+		w.dns.txt["spf10.example.com"] = []string{"v=spf1 include:amazonses.com ~all"}
+	}, checkMailFrom, Warn, "ten lookups"},
+	{"an address with a MAIL FROM that failed", func(w *world) {
+		w.account.Unverify()
+		w.account.SetIdentity("news@example.com", sestest.Identity{MailFromDomain: "bounce.example.com", MailFromStatus: "FAILED", RejectOnMXFailure: true})
+	}, checkMailFrom, Fail, "SES refuses mail"},
 	{"no custom MAIL FROM", func(w *world) { w.identity(func(id *sestest.Identity) { id.MailFromDomain = "" }) }, checkMailFrom, OK, "no custom"},
 	{"DNS is silent about MAIL FROM", func(w *world) { w.dns.silent = "bounce" }, checkMailFrom, Warn, "gave no answer"},
 	{"DNS fails for SPF", func(w *world) {
@@ -417,6 +441,9 @@ var zones = []spoilt{
 		w.cfg.From = "a@news.example.com"
 		w.dns.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=none; sp=reject"}
 	}, checkDMARC, OK, "p=reject at _dmarc.example.com"},
+	{"DMARC whose sp is for subdomains", func(w *world) {
+		w.dns.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=quarantine; sp=none"}
+	}, checkDMARC, OK, "p=quarantine"},
 	{"DMARC that asks for strict alignment", func(w *world) {
 		w.cfg.From = "a@news.example.com"
 		w.dns.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=reject; adkim=s; aspf=s"}
