@@ -12,7 +12,7 @@ import (
 // lookUpPolicy looks for the DMARC record of the sender: at its own domain, else at
 // the organisational one (RFC 7489, section 6.6.3).
 func (r *run) lookUpPolicy(ctx context.Context, z *zone) {
-	if r.from.domain == "" || r.from.err != nil {
+	if r.from.domain == "" {
 		return
 	}
 	places := []string{r.from.domain}
@@ -80,7 +80,7 @@ func (a *alignment) byDKIM(r *run, z *zone) bool {
 // dmarc judges the sender's DMARC record, and whether mail from SES fits it. A nil
 // a means that the identity is not known.
 func (r *run) dmarc(start time.Time, z *zone, a *alignment) {
-	if r.from.domain == "" || r.from.err != nil {
+	if r.from.domain == "" {
 		r.skip("no sender is given", checkDMARC)
 		return
 	}

@@ -241,7 +241,7 @@ type run struct {
 type address struct {
 	spelled string // without display name
 	local   string
-	domain  string // Punycode, lower case
+	domain  string // Punycode, lower case; "" with err
 	err     error
 }
 
@@ -272,6 +272,9 @@ func parseAddress(s string) address {
 	a.domain, a.err = idna.Lookup.ToASCII(strings.ToLower(a.spelled[at+1:]))
 	if strings.ContainsFunc(a.local, func(c rune) bool { return c > unicode.MaxASCII }) {
 		a.err = errors.New("there are non-ASCII characters before the @")
+	}
+	if a.err != nil {
+		a.domain = ""
 	}
 	return a
 }
@@ -318,7 +321,7 @@ func words(err error) string {
 	op, isOp := errors.AsType[*net.OpError](err)
 	own, isOwn := errors.AsType[*failure](err)
 	switch {
-	case isOp && op.Err != nil && (!isSES || ses.Code == 0 && ses.Class == seserrors.Unavailable):
+	case isOp && op.Err != nil && (!isSES || ses.Reason == seserrors.Network || ses.Reason == seserrors.NameNotFound):
 		return op.Op + ": " + op.Err.Error()
 	case isSES:
 		return ses.Error()

@@ -25,7 +25,7 @@ func (r *run) realSend(ctx context.Context) {
 	switch _, overAPI := r.API.(sender); {
 	case !r.RealSend:
 		why = "not asked for"
-	case r.from.domain == "" || r.from.err != nil:
+	case r.from.domain == "":
 		why = "no sender is given"
 	case strings.ContainsAny(r.ConfigurationSet+r.FromARN, "\r\n"):
 		why = "a line end stands in the configuration set or the ARN"

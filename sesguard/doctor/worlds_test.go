@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
 	"golang.org/x/net/dns/dnsmessage"
@@ -70,6 +72,11 @@ var networks = []spoilt{
 	{"the configured port is refused", func(w *world) { w.set(refuses, "587") }, checkPorts, Fail, "Use port 2587 or 465"},
 	{"the configured port is dropped", func(w *world) { w.set(drops, "587", "25") }, checkPorts, Fail, "Use port 2587 or 465"},
 	{"another port is dropped", func(w *world) { w.set(drops, "2465") }, checkPorts, Warn, "2465 dropped"},
+	{"a VPC endpoint", func(w *world) {
+		w.cfg.SMTP.Addr, w.cfg.SMTP.TLSConfig.ServerName = "vpce-0a1b.email-smtp.us-east-1.vpce.amazonaws.com:587", host
+		w.dns.hosts["vpce-0a1b.email-smtp.us-east-1.vpce.amazonaws.com"] = "10.0.0.7"
+		w.set(w.to("587"))
+	}, checkPorts, OK, "587, 2587, 465, 2465, 25 open"},
 	{"an address with a wrong port", func(w *world) { w.cfg.SMTP.Addr = host + ":5870" }, checkPorts, Fail, "Port 5870 is none of SES's. Use port 587"},
 
 	{"the wrapper is set for 587", func(w *world) { w.cfg.SMTP.TLS = smtpclient.TLSWrapper }, checkTLSMode, Fail, "port 587 speaks STARTTLS"},
@@ -182,6 +189,10 @@ var accounts = []spoilt{
 	{"a session that has ended", func(w *world) {
 		w.answers[""] = answer{403, "ExpiredTokenException", "The security token included in the request is expired", nil}
 	}, checkCredentials, Fail, "expired"},
+	{"no credentials for the API", func(w *world) {
+		w.cfg.API = sesv2.New(sesv2.Options{Region: "us-east-1", HTTPClient: w, Credentials: aws.CredentialsProviderFunc(
+			func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errNoRoute })})
+	}, checkCredentials, Fail, "credentials-unavailable"},
 	{"the API hangs", func(w *world) { w.answers[""] = answer{} }, checkCredentials, Fail, "5s"},
 	{"the API's name does not resolve", func(w *world) {
 		w.answers[""] = answer{err: &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "email.us-east-1.amazonaws.com", IsNotFound: true}}}
@@ -214,6 +225,10 @@ var accounts = []spoilt{
 		w.account.Verify("bob@example.net")
 		w.cfg.To = []string{"ann@sub.example.com", "bob@example.net", "success@simulator.amazonses.com"}
 	}, checkSandbox, Warn, "in the sandbox"},
+	{"the sandbox with an identity that may not be read", func(w *world) {
+		w.account.SetSandbox(true)
+		w.account.Deny("ses:GetEmailIdentity")
+	}, checkSandbox, Skipped, "ses:GetEmailIdentity"},
 	{"sending is paused", func(w *world) { w.account.SetSendingPaused(true) }, checkSending, Fail, "paused"},
 	{"the account is shut down", func(w *world) { w.account.SetSuspended(true) }, checkSending, Fail, "AWS shut the account down"},
 	{"the account is under review", func(w *world) { w.account.SetProbation(true) }, checkSending, Warn, "review"},
@@ -266,6 +281,7 @@ var accounts = []spoilt{
 	{"an identity of another account", func(w *world) { w.cfg.FromARN = "arn:aws:ses:us-east-1:123456789012:identity/example.com" }, checkAuthorization, OK, "fits"},
 	{"an ARN of another region", func(w *world) { w.cfg.FromARN = "arn:aws:ses:eu-west-1:123456789012:identity/example.com" }, checkAuthorization, Fail, "eu-west-1"},
 	{"an ARN of another domain", func(w *world) { w.cfg.FromARN = "arn:aws:ses:us-east-1:123456789012:identity/ample.com" }, checkAuthorization, Fail, "does not cover"},
+	{"an ARN of another service", func(w *world) { w.cfg.FromARN = "arn:aws:sns:us-east-1:123456789012:identity/example.com" }, checkAuthorization, Fail, "no ARN"},
 	{"no ARN", func(w *world) { w.cfg.FromARN = "example.com" }, checkAuthorization, Fail, "no ARN"},
 
 	{"no such configuration set", func(w *world) { w.cfg.ConfigurationSet = "Main" }, checkConfigSet, Fail, "does not exist in us-east-1"},
@@ -283,6 +299,9 @@ var accounts = []spoilt{
 	{"the event destination is off", func(w *world) {
 		w.account.SetConfigurationSet("main", sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{Disabled: true}}})
 	}, checkEvents, Warn, "switched off: 1 of 1"},
+	{"one of two event destinations is off", func(w *world) {
+		w.account.SetConfigurationSet("main", sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{Disabled: true}, {}}})
+	}, checkEvents, OK, "hears of bounces"},
 	{"nobody hears of rendering failures", func(w *world) { w.hear("BOUNCE", "COMPLAINT", "SEND") }, checkEvents, Warn, "nobody hears of rendering failures of templates"},
 	{"destinations may not be read", func(w *world) {
 		w.account.Deny("ses:GetConfigurationSetEventDestinations")
@@ -331,6 +350,10 @@ var zones = []spoilt{
 		w.identity(func(id *sestest.Identity) { id.MailFromDomain = "" })
 	}, checkDKIM, Fail, "no key can be used"},
 	{"one DKIM record is missing", func(w *world) { delete(w.dns.cname, "two._domainkey.example.com") }, checkDKIM, Warn, "1 of 3 keys cannot be used: no record Publish two._domainkey.example.com CNAME two.dkim.amazonses.com"},
+	{"one DKIM record is missing and nothing else aligns", func(w *world) {
+		delete(w.dns.cname, "two._domainkey.example.com")
+		w.identity(func(id *sestest.Identity) { id.MailFromDomain = "" })
+	}, checkDKIM, Warn, "1 of 3"},
 	{"DKIM records lead elsewhere", func(w *world) { w.alias(func(string) string { return "www.example.com" }) }, checkDKIM, Fail, "no key can be used: a CNAME to www.example.com"},
 	{"a DKIM record leads to another key", func(w *world) {
 		w.dns.cname["one._domainkey.example.com"] = "two.dkim.amazonses.com"
@@ -409,14 +432,8 @@ var zones = []spoilt{
 	{"SPF that goes in a circle", func(w *world) {
 		w.dns.txt["bounce.example.com"] = []string{"v=spf1 include:bounce.example.com -all"}
 	}, checkMailFrom, Warn, "ten lookups"},
-	{"SPF that needs eleven lookups", func(w *world) {
-		for i, domain := 0, "bounce.example.com"; i < 11; i++ {
-			next := fmt.Sprintf("spf%d.example.com", i)
-			w.dns.txt[domain] = []string{"v=spf1 include:" + next + " ~all"}
-			domain = next
-		}
-		w.dns.txt["spf10.example.com"] = []string{"v=spf1 include:amazonses.com ~all"}
-	}, checkMailFrom, Warn, "ten lookups"},
+	{"SPF that needs ten lookups", func(w *world) { w.spf(10) }, checkMailFrom, OK, ""},
+	{"SPF that needs eleven lookups", func(w *world) { w.spf(11) }, checkMailFrom, Warn, "ten lookups"},
 	{"an address with a MAIL FROM that failed", func(w *world) {
 		w.account.Unverify()
 		w.account.SetIdentity("news@example.com", sestest.Identity{MailFromDomain: "bounce.example.com", MailFromStatus: "FAILED", RejectOnMXFailure: true})
@@ -534,6 +551,17 @@ func (w *world) clear(part string) {
 			}
 		}
 	}
+}
+
+// spf has the record that includes SES found after so many lookups.
+func (w *world) spf(lookups int) {
+	domain := "bounce.example.com"
+	for i := 1; i < lookups; i++ {
+		next := fmt.Sprintf("spf%d.example.com", i)
+		w.dns.txt[domain] = []string{"v=spf1 include:" + next + " ~all"}
+		domain = next
+	}
+	w.dns.txt[domain] = []string{"v=spf1 include:amazonses.com ~all"}
 }
 
 // keys has each key of DKIM be this record.
