@@ -238,6 +238,10 @@ func TestARealSendGoesOverWhatWorks(t *testing.T) {
 	}{
 		{"SMTP", func(*world) {}, OK, "accepted as ", "smtp"},
 		{"API", func(w *world) { w.cfg.SMTP = smtpclient.Config{} }, OK, "accepted as ", "api"},
+		{"from another account's identity", func(w *world) { w.cfg.FromARN = "arn:aws:ses:us-east-1:123456789012:identity/example.com" }, OK, "accepted as ", "smtp"},
+		{"from another account's identity over the API", func(w *world) {
+			w.cfg.SMTP, w.cfg.FromARN = smtpclient.Config{}, "arn:aws:ses:us-east-1:123456789012:identity/example.com"
+		}, OK, "accepted as ", "api"},
 		{"beside many recipients", func(w *world) {
 			w.cfg.API = shortAPI{w.cfg.API}
 			for i := range 30 {
@@ -270,6 +274,9 @@ func TestARealSendGoesOverWhatWorks(t *testing.T) {
 				over := ""
 				for _, m := range w.server.Accepted() {
 					over = m.Transport
+					if m.ConfigurationSet != w.cfg.ConfigurationSet || m.FromARN != w.cfg.FromARN {
+						t.Errorf("sent with %q and %q", m.ConfigurationSet, m.FromARN)
+					}
 				}
 				if over != tt.over || w.took > runTime {
 					t.Errorf("sent over %q, in %v", over, w.took)
