@@ -93,8 +93,9 @@ const (
 
 // Run looks at everything that cfg names and returns what it found. It never
 // fails: what could not be looked at is a finding. It ends within 15 seconds, or
-// when ctx does, whatever hangs, save for Found, which it waits for. A panic of
-// Found, or of anything else in cfg that is called, is Run's own.
+// when ctx does, even if what is called in cfg does not heed its context: that is
+// left behind. Only for Found it waits. A panic of Found, or of anything else in cfg
+// that is called, is Run's own.
 func Run(ctx context.Context, cfg Config) *Report {
 	return newRun(cfg).run(ctx)
 }
