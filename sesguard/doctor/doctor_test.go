@@ -382,6 +382,19 @@ func TestOverASocketTheMTUIsKnown(t *testing.T) {
 	}
 }
 
+func TestWhereTheConfiguredPortIsClosedAnotherOneIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.set(refuses, "587", "2587")
+		report := text(w.run(t.Context()))
+		for _, want := range []string{"skip tls-mode", "ok   certificate", "ok   smtp-sign-in", "ok   mtu"} {
+			if !strings.Contains(report, want) {
+				t.Errorf("want %q:\n%s", want, report)
+			}
+		}
+	})
+}
+
 func TestAFindingIsTextAndJSON(t *testing.T) {
 	f := Finding{Check: checkPorts, Subject: "host", Status: Fail, Detail: "port 587 refused", Advice: "Open it.", Source: "A page", Reason: seserrors.Network, Took: time.Second}
 	if got, want := f.String(), "FAIL ports                 host: port 587 refused\n       → Open it.\n         A page\n"; got != want {

@@ -445,7 +445,7 @@ var zones = []spoilt{
 		w.dns.rcode["spf.example.com"] = dnsmessage.RCodeServerFailure
 	}, checkMailFrom, Warn, "DNS gave no answer about its SPF record (server misbehaving)"},
 
-	{"no DMARC", func(w *world) { w.clear("_dmarc") }, checkDMARC, Warn, "no DMARC record"},
+	{"no DMARC", func(w *world) { w.clear("_dmarc") }, checkDMARC, Warn, "no DMARC record; large"},
 	{"two DMARC records", func(w *world) {
 		w.dns.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=none", "v=DMARC1; p=reject"}
 	}, checkDMARC, Warn, "count as none"},
@@ -470,6 +470,15 @@ var zones = []spoilt{
 		w.account.Verify("me@freemail.example")
 		w.dns.txt["_dmarc.freemail.example"] = []string{"v=DMARC1; p=reject"}
 	}, checkDMARC, Fail, "neither DKIM nor SPF aligns"},
+	{"a freemail sender with p=none", func(w *world) {
+		w.cfg.From = "me@freemail.example"
+		w.account.Verify("me@freemail.example")
+		w.dns.txt["_dmarc.freemail.example"] = []string{"v=DMARC1; p=none"}
+	}, checkDMARC, Warn, "neither DKIM nor SPF aligns"},
+	{"an address of a domain that is pending, whose MAIL FROM works", func(w *world) {
+		w.identity(pending)
+		w.account.Verify("news@example.com")
+	}, checkDMARC, OK, ", SPF aligns"},
 	{"SPF alone aligns", func(w *world) { w.identity(func(id *sestest.Identity) { id.DKIMDisabled = true }) }, checkDMARC, OK, "SPF aligns"},
 	{"DNS fails for DMARC", func(w *world) { w.dns.rcode["_dmarc.example.com"] = dnsmessage.RCodeServerFailure }, checkDMARC, Warn, "name servers answer"},
 	{"DMARC without the API", func(w *world) { w.cfg.API = nil }, checkDMARC, OK, "whether mail aligns is not known"},
