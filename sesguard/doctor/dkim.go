@@ -32,7 +32,7 @@ func (r *run) dkim(start time.Time, z *zone, a *alignment) Status {
 		f.warn("mail is not signed for "+r.from.domain+": only the address is verified, not its domain", "Verify the domain and publish its DKIM records.")
 	case off:
 		f.Detail, f.Advice = "signing is switched off", "Switch DKIM signing on for the identity."
-		if z.enforced(r.from.domain) && !a.bySPF(r, z) && !a.id.failed {
+		if z.enforced(r.from.domain) && a.spf != Skipped && !a.bySPF(r, z) && !a.id.failed {
 			f.Status, f.Detail = Fail, f.Detail+", and the domain's DMARC policy asks for it"
 		}
 	case d.Status != types.DkimStatusSuccess:

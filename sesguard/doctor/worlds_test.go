@@ -340,7 +340,7 @@ var accounts = []spoilt{
 	{"a recipient that is not in ASCII", func(w *world) { w.cfg.To = []string{"jörg@example.net"} }, checkSuppression, Fail, "no address that SES takes"},
 	{"the list may not be read", func(w *world) {
 		w.account.Deny("ses:ListSuppressedDestinations", "ses:GetSuppressedDestination")
-	}, checkSuppression, Skipped, "ses:GetSuppressedDestination"},
+	}, checkSuppression, Skipped, "lack the permission ses:GetSuppressedDestination"},
 }
 
 var zones = []spoilt{
@@ -381,6 +381,10 @@ var zones = []spoilt{
 	{"DKIM is off and DMARC needs it", func(w *world) {
 		w.identity(func(id *sestest.Identity) { id.DKIMDisabled, id.MailFromDomain = true, "" })
 	}, checkDKIM, Fail, "the domain's DMARC policy asks for it"},
+	{"DKIM is off, and DNS is silent about MAIL FROM", func(w *world) {
+		w.dns.silent = "bounce"
+		w.identity(func(id *sestest.Identity) { id.DKIMDisabled = true })
+	}, checkDMARC, OK, "whether mail aligns is not known"},
 	{"own DKIM key", func(w *world) {
 		w.identity(func(id *sestest.Identity) { id.DKIMTokens, id.DKIMOwnKey = []string{"mine"}, true })
 		w.dns.txt["mine._domainkey.example.com"] = []string{"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
