@@ -23,15 +23,20 @@ import (
 // secret is the example key of AWS's documentation.
 const secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
+// publicKey is a key of DKIM.
+const publicKey = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
 // A world is a fake SES with the network and the DNS around it, in which the
 // sender's domain and the configuration set of the command line exist.
 type world struct {
-	server *sestest.Server
-	domain string
-	api    *account
-	dns    zone
-	closed map[string]error // by port
-	cfg    doctor.Config
+	server   *sestest.Server
+	account  *sestest.Account
+	domain   string
+	identity sestest.Identity // of the domain
+	set      string           // the configuration set
+	dns      zone
+	closed   map[string]bool // ports
+	cfg      doctor.Config
 }
 
 // worlds says for each world what is broken in it.
@@ -42,20 +47,22 @@ var worlds = map[string]struct {
 	"sound":         {"nothing is broken", func(w *world) {}},
 	"firewall":      {"every port is refused", func(w *world) { w.close("25", "465", "587", "2465", "2587") }},
 	"port-587":      {"port 587 is refused, the others are open", func(w *world) { w.close("587") }},
+	"region":        {"the region has no SMTP interface", func(w *world) { w.cfg.SMTP.Region = "me-south-1" }},
 	"tls-mode":      {"the settings ask for the TLS wrapper on port 587", func(w *world) { w.cfg.SMTP.TLS = smtpclient.TLSWrapper }},
 	"middlebox":     {"TLS is intercepted", func(w *world) { w.cfg.SMTP.TLSConfig = nil }},
 	"iam-secret":    {"the secret of the IAM key stands where the SMTP password should", func(w *world) { w.cfg.SMTP.Password = secret }},
 	"other-region":  {"the SMTP password is of another region", func(w *world) { w.cfg.SMTP.Password = smtpclient.DerivePassword(secret, "eu-west-1") }},
 	"temporary-key": {"the key is a role's", func(w *world) { w.cfg.SMTP.Username = "ASIAIOSFODNN7EXAMPLE" }},
-	"sandbox":       {"the account is in the sandbox", func(w *world) { w.api.account.ProductionAccessEnabled = false }},
-	"paused":        {"sending is paused", func(w *world) { w.api.account.SendingEnabled = false }},
-	"quota":         {"the quota is spent", func(w *world) { w.api.account.SendQuota.SentLast24Hours = 50000 }},
-	"unverified":    {"nothing is verified", func(w *world) { clear(w.api.identities) }},
+	"permission":    {"the API's credentials may not read identities", func(w *world) { w.account.Deny("ses:GetEmailIdentity") }},
+	"sandbox":       {"the account is in the sandbox", func(w *world) { w.account.SetSandbox(true) }},
+	"paused":        {"sending is paused", func(w *world) { w.account.SetSendingPaused(true) }},
+	"quota":         {"the quota is spent", (*world).spend},
+	"unverified":    {"nothing is verified", func(w *world) { w.account.Unverify() }},
 	"dkim":          {"the DKIM keys are gone from DNS", func(w *world) { w.remove("_domainkey") }},
-	"mail-from":     {"the MAIL FROM domain has no MX, and SES may not fall back", func(w *world) { w.breakMailFrom() }},
+	"mail-from":     {"the MAIL FROM domain has no MX, and SES may not fall back", (*world).breakMailFrom},
 	"dmarc":         {"there is no DMARC record", func(w *world) { w.remove("_dmarc") }},
-	"config-set":    {"the configuration set does not exist", func(w *world) { w.api.set = "" }},
-	"suppressed":    {"the recipient is on the suppression list", func(w *world) { w.suppress() }},
+	"config-set":    {"the configuration set does not exist", func(w *world) { w.account.RemoveConfigurationSet(w.set) }},
+	"suppressed":    {"the recipient is on the suppression list", (*world).suppress},
 }
 
 func worldNames() string {
@@ -79,34 +86,61 @@ func newWorld(name, from string, to []string, set string) (*world, error) {
 	if to == nil {
 		to = []string{"ann@example.net"}
 	}
-	set = cmp.Or(set, "main")
 	s := sestest.NewMemoryServer()
 	s.Password = smtpclient.DerivePassword(secret, s.Region)
-	s.Account.Verify(sender.Domain)
-	s.Account.AddConfigurationSet(set)
 	domain := strings.ToLower(sender.Domain)
-	w := &world{server: s, domain: domain, api: soundAccount(domain, set), dns: soundZone(s.Region, domain), closed: map[string]error{}}
+	w := &world{
+		server: s, account: s.Account, domain: domain, set: cmp.Or(set, "main"), dns: soundZone(s.Region, domain), closed: map[string]bool{},
+		identity: sestest.Identity{DKIMTokens: []string{"one", "two", "three"}, MailFromDomain: "bounce." + domain},
+	}
+	w.account.Unverify()
+	w.account.SetIdentity(domain, w.identity)
+	w.account.SetConfigurationSet(w.set, sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{}}})
+	w.account.SetMax24HourSend(50000)
+	w.account.SetMaxSendRate(14)
 	w.cfg = doctor.Config{
-		API: w.api, Region: s.Region, Resolver: w.dns,
+		API: client(s), Resolver: w.dns,
 		SMTP: smtpclient.Config{Region: s.Region, Username: s.Username, Password: s.Password, TLSConfig: s.TLSConfig(), DialContext: w.dial},
-		From: sender.Addr(), To: to, ConfigurationSet: set,
+		From: sender.Addr(), To: to, ConfigurationSet: w.set,
 	}
 	chosen.spoil(w)
 	return w, nil
 }
 
+func client(s *sestest.Server) *sesv2.Client {
+	return sesv2.New(sesv2.Options{
+		Region: s.Region, BaseEndpoint: &s.URL, HTTPClient: s.HTTPClient(),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey}, nil
+		}),
+	})
+}
+
 func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	_, port, _ := net.SplitHostPort(addr)
-	if err := w.closed[port]; err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	if _, port, _ := net.SplitHostPort(addr); w.closed[port] {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
 	return w.server.DialContext(ctx, network, addr)
 }
 
 func (w *world) close(ports ...string) {
 	for _, p := range ports {
-		w.closed[p] = os.NewSyscallError("connect", syscall.ECONNREFUSED)
+		w.closed[p] = true
 	}
+}
+
+// spend sends a mail to one recipient, and lets no second one be sent to.
+func (w *world) spend() {
+	_, err := client(w.server).SendEmail(context.Background(), &sesv2.SendEmailInput{
+		FromEmailAddress: aws.String("news@" + w.domain), Destination: &types.Destination{ToAddresses: []string{"ann@example.net"}},
+		Content: &types.EmailContent{Simple: &types.Message{
+			Subject: &types.Content{Data: aws.String("Hello")}, Body: &types.Body{Text: &types.Content{Data: aws.String("Hello")}},
+		}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	w.account.SetMax24HourSend(1)
 }
 
 func (w *world) remove(part string) {
@@ -115,15 +149,13 @@ func (w *world) remove(part string) {
 
 func (w *world) breakMailFrom() {
 	clear(w.dns.mx)
-	m := w.api.identities[w.domain].MailFromAttributes
-	m.MailFromDomainStatus, m.BehaviorOnMxFailure = types.MailFromDomainStatusFailed, types.BehaviorOnMxFailureRejectMessage
+	w.identity.MailFromStatus, w.identity.RejectOnMXFailure = "FAILED", true
+	w.account.SetIdentity(w.domain, w.identity)
 }
 
 func (w *world) suppress() {
 	for _, to := range w.cfg.To {
-		if a, err := sesguard.ParseAddress(to); err == nil {
-			w.api.suppressed[a.Addr()] = true
-		}
+		w.account.Suppress(to, "BOUNCE")
 	}
 }
 
@@ -135,7 +167,7 @@ func soundZone(region, domain string) zone {
 		mx: map[string]string{"bounce." + domain: "feedback-smtp." + region + ".amazonses.com."},
 		txt: map[string]string{
 			"bounce." + domain:         "v=spf1 include:amazonses.com ~all",
-			"one._domainkey." + domain: "p=MIGf", "two._domainkey." + domain: "p=MIGf", "three._domainkey." + domain: "p=MIGf",
+			"one._domainkey." + domain: publicKey, "two._domainkey." + domain: publicKey, "three._domainkey." + domain: publicKey,
 			"_dmarc." + domain: "v=DMARC1; p=quarantine; rua=mailto:dmarc@" + domain,
 		},
 	}
@@ -157,58 +189,4 @@ func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
 		return []string{text}, nil
 	}
 	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
-}
-
-// An account answers the API's calls.
-type account struct {
-	account    sesv2.GetAccountOutput
-	identities map[string]*sesv2.GetEmailIdentityOutput
-	suppressed map[string]bool
-	set        string // the configuration set that exists
-}
-
-func soundAccount(domain, set string) *account {
-	return &account{
-		set: set,
-		account: sesv2.GetAccountOutput{ProductionAccessEnabled: true, SendingEnabled: true, EnforcementStatus: aws.String("HEALTHY"),
-			SendQuota: &types.SendQuota{Max24HourSend: 50000, MaxSendRate: 14, SentLast24Hours: 1200}},
-		identities: map[string]*sesv2.GetEmailIdentityOutput{domain: {
-			VerifiedForSendingStatus: true, VerificationStatus: types.VerificationStatusSuccess, FeedbackForwardingStatus: true,
-			DkimAttributes: &types.DkimAttributes{SigningEnabled: true, Status: types.DkimStatusSuccess, Tokens: []string{"one", "two", "three"}},
-			MailFromAttributes: &types.MailFromAttributes{MailFromDomain: aws.String("bounce." + domain),
-				MailFromDomainStatus: types.MailFromDomainStatusSuccess, BehaviorOnMxFailure: types.BehaviorOnMxFailureUseDefaultValue},
-		}},
-		suppressed: map[string]bool{},
-	}
-}
-
-func (a *account) GetAccount(context.Context, *sesv2.GetAccountInput, ...func(*sesv2.Options)) (*sesv2.GetAccountOutput, error) {
-	return &a.account, nil
-}
-
-func (a *account) GetEmailIdentity(_ context.Context, in *sesv2.GetEmailIdentityInput, _ ...func(*sesv2.Options)) (*sesv2.GetEmailIdentityOutput, error) {
-	if id := a.identities[*in.EmailIdentity]; id != nil {
-		return id, nil
-	}
-	return nil, &types.NotFoundException{Message: aws.String("Email identity " + *in.EmailIdentity + " does not exist.")}
-}
-
-func (a *account) GetConfigurationSet(_ context.Context, in *sesv2.GetConfigurationSetInput, _ ...func(*sesv2.Options)) (*sesv2.GetConfigurationSetOutput, error) {
-	if *in.ConfigurationSetName != a.set {
-		return nil, &types.NotFoundException{Message: aws.String("Configuration set " + *in.ConfigurationSetName + " does not exist.")}
-	}
-	return &sesv2.GetConfigurationSetOutput{SendingOptions: &types.SendingOptions{SendingEnabled: true}}, nil
-}
-
-func (a *account) GetConfigurationSetEventDestinations(context.Context, *sesv2.GetConfigurationSetEventDestinationsInput, ...func(*sesv2.Options)) (*sesv2.GetConfigurationSetEventDestinationsOutput, error) {
-	return &sesv2.GetConfigurationSetEventDestinationsOutput{EventDestinations: []types.EventDestination{{Enabled: true,
-		MatchingEventTypes: []types.EventType{types.EventTypeBounce, types.EventTypeComplaint, types.EventTypeSend, types.EventTypeRenderingFailure}}}}, nil
-}
-
-func (a *account) GetSuppressedDestination(_ context.Context, in *sesv2.GetSuppressedDestinationInput, _ ...func(*sesv2.Options)) (*sesv2.GetSuppressedDestinationOutput, error) {
-	if !a.suppressed[*in.EmailAddress] {
-		return nil, &types.NotFoundException{Message: aws.String("The address is not on your suppression list.")}
-	}
-	return &sesv2.GetSuppressedDestinationOutput{SuppressedDestination: &types.SuppressedDestination{
-		EmailAddress: in.EmailAddress, Reason: types.SuppressionListReasonBounce}}, nil
 }

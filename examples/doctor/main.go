@@ -13,7 +13,7 @@
 // SMTP credentials come from SES_SMTP_USERNAME and SES_SMTP_PASSWORD, or are
 // derived from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Those of the API are
 // found as the AWS CLI finds them. Exit code 0: nothing failed; 1: something did;
-// 2: it could not run.
+// 2: it could not run, or was interrupted before anything failed.
 package main
 
 import (
@@ -38,13 +38,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, colourful(os.Stdout, os.Getenv)))
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, colourful(os.Stdout, os.Getenv)))
 }
 
 // run is main with everything it touches as an argument.
-func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer, colour bool) int {
+func run(ctx context.Context, args []string, getenv func(string) string, out, problems io.Writer, colour bool) int {
 	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
-	flags.SetOutput(out)
+	flags.SetOutput(problems)
 	s := settings{getenv: getenv}
 	flags.StringVar(&s.region, "region", "", "AWS region that sends (default: that of the AWS environment)")
 	flags.StringVar(&s.addr, "addr", "", "host:port of the SMTP endpoint (default: the region's)")
@@ -56,12 +56,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	flags.BoolVar(&s.send, "send", false, "send one mail to SES's mailbox simulator")
 	asJSON := flags.Bool("json", false, "print an array of findings at the end")
 	fake := flags.String("fake", "", "look at one of these worlds instead:\n"+worldNames())
-	if flags.Parse(args) != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
 		return 2
 	}
 	cfg, done, err := s.config(ctx, *fake)
 	if err != nil {
-		fmt.Fprintln(out, err)
+		fmt.Fprintln(problems, err)
 		return 2
 	}
 	defer done()
@@ -76,8 +79,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	} else {
 		fmt.Fprint(out, "\n", summary(report), "\n")
 	}
-	if !report.OK() {
+	switch {
+	case !report.OK():
 		return 1
+	case ctx.Err() != nil:
+		return 2
 	}
 	return 0
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func noEnv(string) string { return "" }
@@ -13,7 +16,7 @@ func noEnv(string) string { return "" }
 // Each world's failure or warning is found, under the check named here.
 func TestEachFakeWorldIsSeenThrough(t *testing.T) {
 	want := map[string]string{
-		"sound": "", "firewall": "FAIL ports", "port-587": "FAIL ports", "tls-mode": "FAIL tls-mode", "middlebox": "FAIL certificate",
+		"sound": "", "region": "FAIL endpoint", "permission": "skip identity", "firewall": "FAIL ports", "port-587": "FAIL ports", "tls-mode": "FAIL tls-mode", "middlebox": "FAIL certificate",
 		"iam-secret": "FAIL smtp-sign-in", "other-region": "FAIL smtp-sign-in", "temporary-key": "FAIL smtp-sign-in",
 		"sandbox": "FAIL sandbox", "paused": "FAIL sending", "quota": "FAIL quota", "unverified": "FAIL identity",
 		"dkim": "FAIL dkim", "mail-from": "FAIL mail-from", "dmarc": "warn dmarc", "config-set": "FAIL configuration-set",
@@ -23,7 +26,7 @@ func TestEachFakeWorldIsSeenThrough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out bytes.Buffer
-				code := run(t.Context(), []string{"-fake", name}, noEnv, &out, false)
+				code := run(t.Context(), []string{"-fake", name}, noEnv, &out, &out, false)
 				wantCode := 0
 				if strings.HasPrefix(want[name], "FAIL") {
 					wantCode = 1
@@ -47,7 +50,7 @@ func TestAFakeWorldIsThatOfTheSender(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out bytes.Buffer
-				run(t.Context(), []string{"-fake", name, "-from", "Shop <orders@Shop.example>", "-to", "bob@customer.example", "-config-set", "letters", "-send"}, noEnv, &out, false)
+				run(t.Context(), []string{"-fake", name, "-from", "Shop <orders@Shop.example>", "-to", "bob@customer.example", "-config-set", "letters", "-send"}, noEnv, &out, &out, false)
 				if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "example.com") || strings.Contains(out.String(), "example.net") {
 					t.Errorf("want %q:\n%s", want, &out)
 				}
@@ -59,7 +62,7 @@ func TestAFakeWorldIsThatOfTheSender(t *testing.T) {
 func TestJSONIsAnArrayOfFindings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		code := run(t.Context(), []string{"-fake", "paused", "-json"}, noEnv, &out, true)
+		code := run(t.Context(), []string{"-fake", "paused", "-json"}, noEnv, &out, io.Discard, true)
 		var findings []struct{ Check, Status string }
 		if err := json.Unmarshal(out.Bytes(), &findings); err != nil || code != 1 || len(findings) < 22 {
 			t.Errorf("exit code %d, %d findings, %v", code, len(findings), err)
@@ -70,11 +73,29 @@ func TestJSONIsAnArrayOfFindings(t *testing.T) {
 func TestARealSendToTheFake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		if code := run(t.Context(), []string{"-fake", "sound", "-send"}, noEnv, &out, true); code != 0 ||
+		if code := run(t.Context(), []string{"-fake", "sound", "-send"}, noEnv, &out, io.Discard, true); code != 0 ||
 			!strings.Contains(out.String(), "success@simulator.amazonses.com: accepted as ") || !strings.Contains(out.String(), "\x1b[32mok\x1b[0m") {
 			t.Errorf("exit code %d:\n%s", code, &out)
 		}
 	})
+}
+
+func TestARunThatIsInterruptedIsNotInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		var out bytes.Buffer
+		if code := run(ctx, []string{"-fake", "sound"}, noEnv, &out, io.Discard, false); code != 2 || !strings.Contains(out.String(), "ended before it") {
+			t.Errorf("exit code %d:\n%s", code, &out)
+		}
+	})
+}
+
+func TestHelpIsNoFault(t *testing.T) {
+	var out, problems bytes.Buffer
+	if code := run(t.Context(), []string{"-h"}, noEnv, &out, &problems, false); code != 0 || !strings.Contains(problems.String(), "iam-secret") || out.Len() > 0 {
+		t.Errorf("exit code %d: %s%s", code, &out, &problems)
+	}
 }
 
 func TestItSaysWhyItCannotRun(t *testing.T) {
@@ -94,7 +115,7 @@ func TestItSaysWhyItCannotRun(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if code := run(t.Context(), tt.args, noEnv, &out, false); code != 2 || !strings.Contains(out.String(), tt.want) {
+			if code := run(t.Context(), tt.args, noEnv, &out, &out, false); code != 2 || !strings.Contains(out.String(), tt.want) {
 				t.Errorf("exit code %d:\n%s", code, &out)
 			}
 		})

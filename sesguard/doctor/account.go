@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -24,22 +27,23 @@ func call[In, Out any](ctx context.Context, r *run, op string, f func(context.Co
 	if err := pace.Wait(ctx, r.API); err != nil {
 		return zero, seserrors.FromContext(ctx, "ses "+op)
 	}
-	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	once, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	out, err := f(ctx, in)
-	if err == nil {
+	out, err := within(once, func() (Out, error) { return f(once, in) })
+	switch {
+	case err == nil:
 		return out, nil
+	case once.Err() != nil && ctx.Err() == nil:
+		return zero, &seserrors.Error{Op: "ses " + op, Class: seserrors.Unavailable, Reason: seserrors.Network, Err: errors.New("no answer within " + stepTime.String())}
 	}
-	e := seserrors.FromAPI("ses "+op, err)
+	e := *seserrors.FromAPI("ses "+op, err)
+	e.MaybeAccepted = false // nothing is sent
 	r.denied[op] = e.Reason == seserrors.AccessDenied
-	return zero, e
+	return zero, &e
 }
 
 // isMissing reports whether SES says that what was asked for does not exist.
-func isMissing(e *seserrors.Error) bool {
-	var missing *types.NotFoundException
-	return errors.As(e, &missing) || e.Reason == seserrors.NotFound || e.APICode == "NotFoundException"
-}
+func isMissing(e *seserrors.Error) bool { return e.APICode == "NotFoundException" }
 
 // unknown says why a check has no answer from SES.
 func unknown(op string, e *seserrors.Error) string {
@@ -49,35 +53,47 @@ func unknown(op string, e *seserrors.Error) string {
 	return "not checked: " + words(e)
 }
 
+// ofTheAccount are the checks that need the API.
+var ofTheAccount = []string{checkSandbox, checkSending, checkQuota, checkIdentity,
+	checkConfigSet, checkEvents, checkFeedback, checkSuppression, checkAuthorization}
+
 // account asks SES about the account, its identities and settings.
 func (r *run) account(ctx context.Context) {
+	r.noAddress(checkIdentity, r.from)
+	r.noAddress(checkSuppression, r.to...)
 	if r.API == nil {
-		r.skip("no API client is given", checkCredentials, checkSandbox, checkSending, checkQuota, checkIdentity,
-			checkDKIM, checkMailFrom, checkConfigSet, checkEvents, checkFeedback, checkSuppression, checkAuthorization)
-		r.dmarc(ctx, nil)
+		r.skip("no API client is given", checkCredentials)
+	}
+	if r.answers = r.API != nil && r.getAccount(ctx); !r.answers {
+		if ctx.Err() == nil {
+			r.skip("the API is not asked: see "+checkCredentials, ofTheAccount...)
+			r.dns(ctx, nil)
+		}
 		return
 	}
-	if !r.getAccount(ctx) {
-		r.skip("the API cannot be used", checkSandbox, checkSending, checkQuota, checkIdentity,
-			checkDKIM, checkMailFrom, checkConfigSet, checkEvents, checkFeedback, checkSuppression, checkAuthorization)
-		r.dmarc(ctx, nil)
-		return
+	if r.acct != nil {
+		r.sandbox()
+		r.sending()
+		r.quota()
 	}
-	r.sending()
-	r.quota()
 	id := r.identity(ctx)
 	r.authorization()
-	done := make(chan struct{})
-	go func() { // DNS needs no turn
-		defer close(done)
-		dkim := r.dkim(ctx, id)
-		spf := r.mailFrom(ctx, id)
-		r.dmarc(ctx, &alignment{id: id, dkim: dkim, spf: spf})
-	}()
-	set := r.configurationSet(ctx, id)
-	r.feedback(id)
-	r.recipients(ctx, set)
-	<-done
+	together(func() { r.dns(ctx, id) }, func() { // DNS needs no turn
+		set := r.configurationSet(ctx, id)
+		r.feedback(id)
+		r.recipients(ctx, set)
+	})
+}
+
+// noAddress tells of addresses that are none.
+func (r *run) noAddress(slug string, all ...address) {
+	for _, a := range all {
+		if a.err != nil {
+			r.found(time.Now(), Finding{Check: slug, Subject: a.spelled, Status: Fail, Reason: seserrors.IllegalAddress,
+				Detail: "is no address that SES takes: " + strings.TrimPrefix(a.err.Error(), "mail: "),
+				Advice: "Write name@example.com: the name in ASCII, an international domain as such or in Punycode."})
+		}
+	}
 }
 
 // getAccount tells whether the API can be used.
@@ -85,85 +101,90 @@ func (r *run) getAccount(ctx context.Context) bool {
 	start := time.Now()
 	out, e := call(ctx, r, "GetAccount", r.API.GetAccount, &sesv2.GetAccountInput{})
 	f := Finding{Check: checkCredentials, Subject: r.Region, Status: OK, Detail: "the API takes the credentials"}
+	usable := true
 	switch {
+	case e != nil && ctx.Err() != nil:
+		return false
+	case e == nil && r.Region != r.sends && !r.failed(ctx, checkEndpoint, checkPorts):
+		usable = false
+		f.fail("", "the API is asked in "+r.Region+", but mail is sent in "+r.sends,
+			"Identities, quotas, the sandbox, configuration sets and SMTP passwords belong to one region: ask and send in the same.")
 	case e == nil:
 		r.acct = out
-		if region := r.apiRegion(); region != "" && r.Region != "" && region != r.Region {
-			f.Status = Warn
-			f.Detail = "the API is asked in " + region + ", but mail is sent in " + r.Region
-			f.Advice = "Identities, quotas, the sandbox and configuration sets belong to one region: ask and send in the same."
+		if skew, ok := middleware.GetAttemptSkew(out.ResultMetadata); ok && skew.Abs() > 5*time.Minute {
+			f.warn(f.Detail+", but this machine's clock is off by "+skew.Abs().Round(time.Second).String(), apiAdvice[seserrors.ClockSkew])
 		}
 	case e.Reason == seserrors.AccessDenied:
-		f.Status, f.Reason = Warn, e.Reason
-		f.Detail = "the API takes the credentials, but they lack the permission ses:GetAccount"
-		f.Advice = "Allow ses:GetAccount to have sandbox, sending and quota checked."
-		r.skip(unknown("GetAccount", e), checkSandbox, checkSending, checkQuota)
-	case e.Class == seserrors.Canceled && ctx.Err() != nil:
-		return false
+		f.warn(f.Detail+", but they lack the permission ses:GetAccount", "Allow ses:GetAccount to have sandbox, sending and quota checked.")
 	case e.Class == seserrors.Throttled:
-		f.Status, f.Reason = Warn, e.Reason
-		f.Detail = "the API takes the credentials, but others make control calls too: more than one a second"
-		f.Advice = "Let all control calls of the account share one pace."
-		r.skip(unknown("GetAccount", e), checkSandbox, checkSending, checkQuota)
+		f.warn(f.Detail+", but others make control calls too: more than one a second", "Let all control calls of the account share one pace.")
 	default:
-		f.Status, f.Reason, f.Detail, f.Advice = Fail, e.Reason, words(e), e.Reason.Advice()
+		f.fail(e.Reason, words(e), cmp.Or(apiAdvice[e.Reason], e.Reason.Advice()))
+		if e.Class == seserrors.Unavailable && e.Code == 0 && r.failed(ctx, checkEndpoint, checkPorts) ||
+			(e.Reason == seserrors.CertificateInvalid || e.Reason == seserrors.ClockSkew) && r.failed(ctx, checkCertificate) {
+			f.Status, f.Detail = Warn, "the API cannot be used either: "+f.Detail
+		}
+		usable = false
 	}
 	r.found(start, f)
-	return f.Status != Fail
+	if usable && r.acct == nil {
+		r.skip(unknown("GetAccount", e), checkSandbox, checkSending, checkQuota)
+	}
+	return usable
 }
 
-func (r *run) apiRegion() string {
-	if c, ok := r.API.(interface{ Options() sesv2.Options }); ok {
-		return c.Options().Region
+// apiAdvice is for one who has no mail under way.
+var apiAdvice = map[seserrors.Reason]string{
+	seserrors.Network:            reachAPI,
+	seserrors.NameNotFound:       reachAPI,
+	seserrors.ClockSkew:          "Set this machine's clock by NTP: SES takes a signature for five minutes.",
+	seserrors.CredentialsInvalid: "Look which credentials the SDK finds (aws sts get-caller-identity), and that the key is active.",
+	seserrors.CredentialsExpired: "Get new temporary credentials, or let the SDK renew them.",
+}
+
+const reachAPI = "Check the spelling of the region, and that this machine reaches email.REGION.amazonaws.com on port 443, through the proxy in HTTPS_PROXY if there is one."
+
+// failed waits for what is found about the way to SMTP, and reports whether one of
+// these checks failed, or nothing was found in time.
+func (r *run) failed(ctx context.Context, slugs ...string) bool {
+	select {
+	case <-r.reached:
+	case <-ctx.Done():
 	}
-	return ""
+	return ctx.Err() != nil || r.has(func(f Finding) bool { return f.Status == Fail && slices.Contains(slugs, f.Check) })
 }
 
 func (r *run) sending() {
-	if r.acct == nil {
-		return
-	}
 	f := Finding{Check: checkSending, Subject: r.Region, Status: OK, Detail: "the account may send"}
-	switch status := value(r.acct.EnforcementStatus); {
+	switch status := aws.ToString(r.acct.EnforcementStatus); {
 	case status == "SHUTDOWN":
-		f.Status, f.Reason = Fail, seserrors.AccountSuspended
-		f.Detail = "the account was shut down after a review"
-		f.Advice = "Answer the case in AWS's Support Center; nothing here can be sent until then."
+		f.fail(seserrors.AccountSuspended, "sending is paused: AWS shut the account down after a review",
+			"Answer the case in AWS's Support Center; nothing here can be sent until then.")
 	case !r.acct.SendingEnabled:
-		f.Status, f.Reason = Fail, seserrors.SendingPaused
-		f.Detail = "sending is paused for the account in this region"
-		f.Advice = "See the account dashboard of SES: either AWS paused it after a review, or somebody did with PutAccountSendingAttributes."
+		f.fail(seserrors.SendingPaused, "sending is paused for the account in this region",
+			"See the account dashboard of SES: either AWS paused it after a review, or somebody did with PutAccountSendingAttributes.")
 	case status == "PROBATION":
-		f.Status = Warn
-		f.Detail = "the account is under review; it may send for now"
-		f.Advice = "Lower the rate of bounces and complaints, and answer AWS's case, before sending is paused."
+		f.warn("the account is under review; it may send for now", "Lower the rate of bounces and complaints, and answer AWS's case, before sending is paused.")
 	}
 	r.found(time.Now(), f)
 }
 
 func (r *run) quota() {
-	if r.acct == nil {
-		return
-	}
-	f := Finding{Check: checkQuota, Subject: r.Region}
 	q := r.acct.SendQuota
 	if q == nil {
-		f.Detail = "SES named no quota"
-		r.found(time.Now(), f)
+		r.skip("SES named no quota", checkQuota)
 		return
 	}
 	left := q.Max24HourSend - q.SentLast24Hours
-	f.Status = OK
-	f.Detail = fmt.Sprintf("%.0f of %.0f recipients are left in 24 hours, %g a second", max(left, 0), q.Max24HourSend, q.MaxSendRate)
+	f := Finding{Check: checkQuota, Subject: r.Region, Status: OK,
+		Detail: fmt.Sprintf("%.0f of %.0f recipients are left in 24 hours, %g a second", max(left, 0), q.Max24HourSend, q.MaxSendRate)}
 	switch {
 	case q.Max24HourSend < 0:
 		f.Detail = fmt.Sprintf("unlimited in 24 hours, %g a second", q.MaxSendRate)
 	case left <= 0 || left < float64(len(r.to)):
-		f.Status, f.Reason = Fail, seserrors.DailyQuotaExceeded
-		f.Advice = "The 24 hours roll on: room comes back as yesterday's mails grow older. Ask for a higher quota in Service Quotas."
+		f.fail(seserrors.DailyQuotaExceeded, f.Detail, "The 24 hours roll on: room comes back as yesterday's mails grow older. Ask for a higher quota in Service Quotas.")
 	case left < 0.2*q.Max24HourSend:
-		f.Status = Warn
-		f.Advice = "Less than a fifth is left. Ask for a higher quota in Service Quotas before it is spent."
+		f.warn(f.Detail, "Less than a fifth is left. Ask for a higher quota in Service Quotas before it is spent.")
 	}
 	r.found(time.Now(), f)
 }
@@ -171,33 +192,26 @@ func (r *run) quota() {
 // recipients looks at each recipient: may the sandbox send to it, and is it on the
 // suppression list?
 func (r *run) recipients(ctx context.Context, set *sesv2.GetConfigurationSetOutput) {
-	r.sandbox()
 	if len(r.to) == 0 {
 		r.skip("no recipients are given", checkSuppression)
 		return
 	}
+	list := r.suppressionList(ctx)
 	for _, to := range r.to {
 		if to.err != nil {
-			r.found(time.Now(), Finding{Check: checkSuppression, Subject: to.spelled, Status: Fail, Reason: seserrors.IllegalAddress,
-				Detail: "is no address", Advice: "SES takes ASCII addresses, with international domains in Punycode."})
 			continue
 		}
 		if r.acct != nil && !r.acct.ProductionAccessEnabled && !to.simulated() {
 			r.sandboxed(ctx, to)
 		}
-		r.suppression(ctx, to, set)
+		r.suppression(ctx, to, list, set)
 	}
 }
 
 func (r *run) sandbox() {
-	if r.acct == nil {
-		return
-	}
 	f := Finding{Check: checkSandbox, Subject: r.Region, Status: OK, Detail: "the account is in production"}
 	if !r.acct.ProductionAccessEnabled {
-		f.Status = Warn
-		f.Detail = "the account is in the sandbox: 200 recipients in 24 hours, 1 a second, and only verified ones or SES's simulator"
-		f.Advice = "Ask for production access in this region."
+		f.warn("the account is in the sandbox: 200 recipients in 24 hours, 1 a second, and only verified ones or SES's simulator", "Ask for production access in this region.")
 	}
 	r.found(time.Now(), f)
 }
@@ -215,32 +229,56 @@ func (r *run) sandboxed(ctx context.Context, to address) {
 	case verified != "":
 		f.Detail = verified + " is verified, so the sandbox may send there"
 	default:
-		f.Status, f.Reason = Fail, seserrors.IdentityNotVerified
-		f.Detail = "the sandbox may not send there: neither the address nor its domain is verified"
-		f.Advice = "Verify the recipient, ask for production access, or send to success@simulator.amazonses.com."
+		f.fail(seserrors.IdentityNotVerified, "the sandbox may not send there: neither the address nor its domain is verified",
+			"Verify the recipient, ask for production access, or send to success@simulator.amazonses.com.")
+		if lower := r.lowerVerified(ctx, to); lower != "" {
+			f.Detail = "the sandbox may not send there: " + lower + " is verified, but SES tells the letter case of addresses apart"
+			f.Advice = "Write " + lower + ", or verify this spelling or the domain."
+		}
 	}
 	r.found(start, f)
 }
 
 const outOfTime = "not checked: at one control call a second it did not fit into the run"
 
-// suppression looks for a recipient on the account's suppression list, in the
-// spelling given and in lower case: SES ignores the case when it sends, but not
-// when it is asked.
-func (r *run) suppression(ctx context.Context, to address, set *sesv2.GetConfigurationSetOutput) {
+// suppressionList returns the suppression list in one call, if the client can list
+// it, may, and it is short. SES ignores the letter case when it sends, but not when
+// it is asked for one address, so only the list shows another spelling.
+func (r *run) suppressionList(ctx context.Context) (list []types.SuppressedDestinationSummary) {
+	api, ok := r.API.(interface {
+		ListSuppressedDestinations(context.Context, *sesv2.ListSuppressedDestinationsInput, ...func(*sesv2.Options)) (*sesv2.ListSuppressedDestinationsOutput, error)
+	})
+	if !ok {
+		return nil
+	}
+	size := int32(1000) // the most that SES gives at once
+	out, e := call(ctx, r, "ListSuppressedDestinations", api.ListSuppressedDestinations, &sesv2.ListSuppressedDestinationsInput{PageSize: &size})
+	if e != nil || out.NextToken != nil {
+		return nil
+	}
+	return append([]types.SuppressedDestinationSummary{}, out.SuppressedDestinationSummaries...)
+}
+
+// suppression looks for a recipient on the account's suppression list, which is nil
+// if it is not known: then SES is asked for the spelling given and for lower case.
+func (r *run) suppression(ctx context.Context, to address, list []types.SuppressedDestinationSummary, set *sesv2.GetConfigurationSetOutput) {
 	start := time.Now()
 	f := Finding{Check: checkSuppression, Subject: to.spelled, Status: OK, Detail: "is not on the suppression list"}
-	spellings := []string{to.asked()}
-	if lower := strings.ToLower(to.asked()); lower != to.asked() {
-		spellings = append(spellings, lower)
+	for _, d := range list {
+		if strings.EqualFold(aws.ToString(d.EmailAddress), to.asked()) {
+			r.suppressed(&f, to, d, set)
+			break
+		}
 	}
-	for _, spelling := range spellings {
+	for _, spelling := range slices.Compact([]string{to.asked(), strings.ToLower(to.asked())}) {
+		if list != nil {
+			break
+		}
 		out, e := call(ctx, r, "GetSuppressedDestination", r.API.GetSuppressedDestination, &sesv2.GetSuppressedDestinationInput{EmailAddress: &spelling})
 		switch {
 		case e == nil && out.SuppressedDestination != nil:
-			r.suppressed(&f, spelling, out.SuppressedDestination, set)
-			r.found(start, f)
-			return
+			d := out.SuppressedDestination
+			r.suppressed(&f, to, types.SuppressedDestinationSummary{EmailAddress: &spelling, Reason: d.Reason, LastUpdateTime: d.LastUpdateTime}, set)
 		case e == nil || isMissing(e):
 			continue
 		case ctx.Err() != nil:
@@ -253,21 +291,18 @@ func (r *run) suppression(ctx context.Context, to address, set *sesv2.GetConfigu
 	r.found(start, f)
 }
 
-func (r *run) suppressed(f *Finding, spelling string, d *types.SuppressedDestination, set *sesv2.GetConfigurationSetOutput) {
-	f.Status, f.Reason = Fail, seserrors.RecipientSuppressed
-	f.Detail = "is on the suppression list"
-	if spelling == strings.ToLower(f.Subject) && spelling != f.Subject {
-		f.Detail += " in lower case"
+func (r *run) suppressed(f *Finding, to address, d types.SuppressedDestinationSummary, set *sesv2.GetConfigurationSetOutput) {
+	f.fail(seserrors.RecipientSuppressed, "is on the suppression list",
+		"SES would accept the mail and not send it. Once the cause is mended, take the address off with DeleteSuppressedDestination.")
+	if spelling := aws.ToString(d.EmailAddress); spelling != to.asked() {
+		f.Detail += " as " + spelling
 	}
 	f.Detail += ", reason " + string(d.Reason)
 	if d.LastUpdateTime != nil {
 		f.Detail += ", since " + d.LastUpdateTime.UTC().Format(time.DateOnly)
 	}
-	f.Advice = "SES would accept the mail and not send it. Once the cause is mended, take the address off with DeleteSuppressedDestination."
 	if reasons, ok := r.suppressedReasons(set); ok && !slices.Contains(reasons, d.Reason) {
-		f.Status, f.Reason = Warn, ""
-		f.Detail += "; the settings do not suppress for that reason, so mail is sent"
-		f.Advice = "A configuration set or account that suppresses for it would not send."
+		f.warn(f.Detail+"; the settings do not suppress for that reason, so mail is sent", "A configuration set or account that suppresses for it would not send.")
 	}
 }
 
@@ -281,13 +316,4 @@ func (r *run) suppressedReasons(set *sesv2.GetConfigurationSetOutput) ([]types.S
 		return r.acct.SuppressionAttributes.SuppressedReasons, true
 	}
 	return nil, false
-}
-
-// value returns what p points to, or the zero value.
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }

@@ -1,89 +1,69 @@
 package doctor
 
 import (
-	"crypto/tls"
+	"cmp"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
-// certificate verifies the certificate of the configured port, or else of the
-// first that has one. It reports whether credentials may be said there.
+// certificate judges the certificate of the configured port, or else of the first
+// that showed one. It reports whether the settings have certificates verified.
 func (r *run) certificate(start time.Time, probes []probe) bool {
-	chain := r.configured(probes).chain
-	for _, p := range probes {
-		if len(chain) == 0 {
-			chain = p.chain
-		}
+	p := r.configured(probes)
+	if i := slices.IndexFunc(probes, func(p probe) bool { return p.leaf != nil }); p.leaf == nil && i >= 0 {
+		p = &probes[i]
+	}
+	settings, now := r.where(smtpclient.TLSAuto), time.Now()
+	if settings.TLSConfig = r.SMTP.TLSConfig; settings.TLSConfig != nil && settings.TLSConfig.Time != nil {
+		now = settings.TLSConfig.Time()
 	}
 	f := Finding{Check: checkCertificate, Subject: r.host}
-	if len(chain) == 0 {
-		f.Detail = "TLS could not be set up"
-		if r.mode(r.port) == clearText {
-			f.Detail = "clear text, as the settings say"
-		}
-		r.found(start, f)
-		return false
-	}
-	conf := r.SMTP.TLSConfig
-	if conf == nil {
-		conf = &tls.Config{}
-	}
-	leaf := chain[0]
-	issuer := leaf.Issuer.CommonName
-	if conf.InsecureSkipVerify {
-		f.Status, f.Detail = OK, "the settings verify it by themselves, or not at all; it is issued by "+issuer
-		r.found(start, f)
-		return true
-	}
-	now := time.Now()
-	if conf.Time != nil {
-		now = conf.Time()
-	}
-	f.Detail, f.Advice = judge(chain, conf, r.tlsConfig().ServerName, now)
+	e := problem(settings)
 	switch {
-	case f.Detail != "":
+	case e != nil:
+		f.setting(e)
+	case p.leaf == nil:
+		f.Detail = "no port showed one"
+	case p.fail != nil:
 		f.Status, f.Reason = Fail, seserrors.CertificateInvalid
-	case leaf.NotAfter.Sub(now) < 7*24*time.Hour:
-		f.Status, f.Detail = Warn, "valid only until "+leaf.NotAfter.UTC().Format(time.DateTime)+" UTC, issued by "+issuer
-		f.Advice = "SES replaces its certificates in time. If this one is your own, renew it."
+		f.Detail, f.Advice = judge(p.leaf, p.fail.err, now)
+	case p.leaf.NotAfter.Sub(now) < 7*24*time.Hour:
+		f.warn("valid only until "+p.leaf.NotAfter.UTC().Format(time.DateTime)+" UTC, issued by "+issuer(p.leaf),
+			"SES replaces its certificates in time. If this one is your own, renew it.")
 	default:
-		f.Status, f.Detail = OK, "valid until "+leaf.NotAfter.UTC().Format(time.DateOnly)+", issued by "+issuer
+		f.Status, f.Detail = OK, "valid until "+p.leaf.NotAfter.UTC().Format(time.DateOnly)+", issued by "+issuer(p.leaf)
 	}
 	r.found(start, f)
-	return f.Status != Fail
+	return e == nil
 }
 
-// judge says what is wrong with a chain of certificates, "" if nothing is.
-func judge(chain []*x509.Certificate, conf *tls.Config, name string, now time.Time) (detail, advice string) {
-	leaf := chain[0]
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	_, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: conf.RootCAs, Intermediates: between, CurrentTime: now})
-	var host x509.HostnameError
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
+// judge says why a certificate is not trusted, and what to do.
+func judge(leaf *x509.Certificate, err error, now time.Time) (detail, advice string) {
+	clock := " UTC; this machine's clock says " + now.UTC().Format(time.DateTime)
+	_, otherHost := errors.AsType[x509.HostnameError](err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	switch {
-	case err == nil:
-		return "", ""
 	case now.After(leaf.NotAfter):
-		return "expired on " + leaf.NotAfter.UTC().Format(time.DateTime) + " UTC; this machine's clock says " + now.UTC().Format(time.DateTime),
+		return "expired on " + leaf.NotAfter.UTC().Format(time.DateTime) + clock,
 			"Set this machine's clock; if it is right, a machine in between shows an old certificate."
 	case now.Before(leaf.NotBefore):
-		return "valid only from " + leaf.NotBefore.UTC().Format(time.DateTime) + " UTC; this machine's clock says " + now.UTC().Format(time.DateTime),
-			"Set this machine's clock."
-	case errors.As(err, &host):
-		return "it is for another host, issued by " + leaf.Issuer.CommonName,
+		return "valid only from " + leaf.NotBefore.UTC().Format(time.DateTime) + clock, "Set this machine's clock."
+	case otherHost:
+		return "it is for another host, issued by " + issuer(leaf),
 			"Check the host's spelling. Otherwise a machine in between answers in SES's place."
-	case errors.As(err, &unknown):
-		return "issued by " + leaf.Issuer.CommonName + ", which this machine does not trust",
+	case unknown:
+		return "issued by " + issuer(leaf) + ", which this machine does not trust",
 			"A middlebox with TLS inspection shows its own certificate: exempt SES from it, or trust its CA. In a container install the package ca-certificates."
-	case errors.As(err, &invalid):
-		return "not valid: " + invalid.Error(), "Check for a middlebox that shows a certificate of its own."
 	}
-	return "could not be verified: " + err.Error(), "Check the system's certificate pool."
+	return "not valid: " + err.Error(), "Check the system's certificate pool, and for a middlebox that shows a certificate of its own."
+}
+
+// issuer names who issued a certificate.
+func issuer(c *x509.Certificate) string {
+	return cmp.Or(c.Issuer.CommonName, c.Issuer.String(), "somebody without a name")
 }

@@ -1,19 +1,22 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
 // A trouble is how a port failed.
@@ -25,13 +28,15 @@ const (
 	dropped             // nobody answers the dial
 	unreachable         // the dial failed in another way
 	silent              // it is open, and nobody greets
+	stuck               // TLS begins and is not answered
 	swapped             // TLS from the first octet where clear text begins, or the reverse
 	masked              // something between here and SES changes what is said
 	turnedAway          // the server refuses to talk
 	broken              // TLS, or the connection, fails in another way
+	untrusted           // TLS works, but with a certificate that is not to be trusted
 )
 
-// A failure is the end of a dialogue before TLS was set up.
+// A failure is the end of a dialogue before TLS was set up as it should be.
 type failure struct {
 	kind trouble
 	err  error
@@ -42,29 +47,24 @@ func (f *failure) Unwrap() error { return f.err }
 
 // A session is a dialogue with one port, up to EHLO over TLS.
 type session struct {
-	conn       net.Conn
-	text       *textproto.Conn
-	state      tls.ConnectionState // zero in clear text
-	extensions map[string]string
-	stop       func() bool
+	tcp       net.Conn // below TLS
+	conn      net.Conn
+	text      *textproto.Conn
+	leaf      *x509.Certificate // nil in clear text
+	offersTLS bool
+	stop      func() bool
 }
 
 // maxHeard bounds what one server may say in a dialogue.
 const maxHeard = 256 << 10
 
-// A limitedConn ends after so many octets.
-type limitedConn struct {
-	net.Conn
-	left int
-}
-
-func (c *limitedConn) Read(p []byte) (int, error) {
-	if c.left <= 0 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	n, err := c.Conn.Read(p[:min(len(p), c.left)])
-	c.left -= n
-	return n, err
+// talk returns the lines of a connection, which may be so long and no longer.
+func talk(c net.Conn) *textproto.Conn {
+	return textproto.NewConn(struct {
+		io.Reader
+		io.Writer
+		io.Closer
+	}{io.LimitReader(c, maxHeard), c, c})
 }
 
 // dial connects to a port.
@@ -75,10 +75,10 @@ func (r *run) dial(ctx context.Context, port int) (net.Conn, *failure) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(r.host, fmt.Sprint(port)))
+	conn, err := within(ctx, func() (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(r.host, fmt.Sprint(port))) })
 	switch {
 	case err == nil && conn != nil:
-		return &limitedConn{conn, maxHeard}, nil
+		return conn, nil
 	case err == nil:
 		return nil, &failure{unreachable, errors.New("DialContext returned no connection")}
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -102,24 +102,18 @@ func (r *run) open(ctx context.Context, port int) (*session, *failure) {
 		return nil, fail
 	}
 	_ = conn.SetDeadline(time.Now().Add(stepTime)) // a connection without deadlines is closed with ctx
-	s := &session{conn: conn, stop: context.AfterFunc(ctx, func() { conn.Close() })}
-	switch mode := r.mode(port); {
-	case mode == wrapper:
-		fail = s.encrypt(r.tlsConfig())
+	s := &session{tcp: conn, conn: conn, text: talk(conn), stop: context.AfterFunc(ctx, func() { conn.Close() })}
+	greet := func() *failure { return s.greeting(r.isSES()) }
+	encrypt := func() *failure { return s.encrypt(r.tlsConfig()) }
+	steps := map[smtpclient.TLSMode][]func() *failure{
+		smtpclient.TLSWrapper:  {encrypt, greet, s.hello},
+		smtpclient.TLSStartTLS: {greet, s.hello, s.startTLS, encrypt, s.hello},
+		smtpclient.TLSNone:     {greet, s.hello},
+	}[r.mode(port)]
+	for _, step := range steps {
 		if fail == nil {
-			fail = s.greeting(r.isSES())
+			fail = step()
 		}
-	default:
-		s.text = textproto.NewConn(conn)
-		if fail = s.greeting(r.isSES()); fail == nil {
-			fail = s.hello()
-		}
-		if fail == nil && mode == startTLS {
-			fail = s.upgrade(r.tlsConfig())
-		}
-	}
-	if fail == nil && r.mode(port) != clearText {
-		fail = s.hello()
 	}
 	if fail != nil {
 		s.close()
@@ -169,17 +163,12 @@ func (s *session) hello() *failure {
 	case code != 250:
 		return &failure{turnedAway, seserrors.FromSMTP("smtp EHLO", code, text)}
 	}
-	s.extensions = map[string]string{}
-	for _, line := range strings.Split(text, "\n")[1:] {
-		keyword, rest, _ := strings.Cut(line, " ")
-		s.extensions[strings.ToUpper(keyword)] = rest
-	}
+	s.offersTLS = slices.Contains(strings.Split(strings.ToUpper(text), "\n"), "STARTTLS")
 	return nil
 }
 
-// upgrade says STARTTLS.
-func (s *session) upgrade(conf *tls.Config) *failure {
-	if _, ok := s.extensions["STARTTLS"]; !ok {
+func (s *session) startTLS() *failure {
+	if !s.offersTLS {
 		return &failure{masked, errors.New("EHLO offers no STARTTLS")}
 	}
 	code, text, err := s.command("STARTTLS")
@@ -191,86 +180,38 @@ func (s *session) upgrade(conf *tls.Config) *failure {
 	case s.text.R.Buffered() > 0:
 		return &failure{masked, errors.New("clear text follows the answer to STARTTLS")}
 	}
-	return s.encrypt(conf)
+	return nil
 }
 
-// encrypt sets up TLS. What the certificate is worth is another check.
+// encrypt sets up TLS.
 func (s *session) encrypt(conf *tls.Config) *failure {
 	t := tls.Client(s.conn, conf)
-	if err := t.Handshake(); err != nil {
-		var header tls.RecordHeaderError
-		switch {
-		case errors.As(err, &header) && string(header.RecordHeader[:3]) == "220":
-			return &failure{swapped, errors.New("it greets in clear text")}
-		case errors.As(err, &header):
-			return &failure{masked, errors.New("the answer is no TLS")}
-		case isTimeout(err):
-			return &failure{silent, err}
-		}
-		return &failure{broken, fmt.Errorf("TLS: %w", err)}
-	}
-	s.conn, s.state = t, t.ConnectionState()
-	s.text = textproto.NewConn(t)
-	return nil
-}
-
-// tlsConfig returns the settings' TLS, but takes any certificate: the doctor
-// looks at it afterwards, and says nothing secret before.
-func (r *run) tlsConfig() *tls.Config {
-	conf := &tls.Config{}
-	if r.SMTP.TLSConfig != nil {
-		conf = r.SMTP.TLSConfig.Clone()
-	}
-	if conf.ServerName == "" {
-		conf.ServerName = r.host
-	}
-	conf.InsecureSkipVerify = true
-	conf.VerifyConnection, conf.VerifyPeerCertificate = nil, nil
-	return conf
-}
-
-// signIn says AUTH PLAIN.
-func (s *session) signIn(user, password string) error {
-	response := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
-	code, text, err := s.command("AUTH PLAIN %s", response)
-	return refusal("smtp AUTH", code, text, err, 235)
-}
-
-// send hands over one message and returns SES's id of it.
-func (s *session) send(from, to, message string) (string, error) {
-	for _, step := range []struct {
-		op, line string
-		want     int
-	}{
-		{"smtp MAIL", "MAIL FROM:" + from, 250},
-		{"smtp RCPT", "RCPT TO:<" + to + ">", 250},
-		{"smtp DATA", "DATA", 354},
-	} {
-		code, text, err := s.command("%s", step.line)
-		if err := refusal(step.op, code, text, err, step.want); err != nil {
-			return "", err
-		}
-	}
-	w := s.text.DotWriter()
-	if _, err := io.WriteString(w, message); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	code, text, err := s.text.ReadResponse(0)
-	if err := refusal("smtp end of data", code, text, err, 250); err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(strings.TrimPrefix(text, "Ok")), nil
-}
-
-func refusal(op string, code int, text string, err error, want int) error {
+	err := t.Handshake()
+	header, isHeader := errors.AsType[tls.RecordHeaderError](err)
+	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
-	case err != nil:
-		return err
-	case code != want:
-		return seserrors.FromSMTP(op, code, text)
+	case err == nil:
+		s.conn, s.text = t, talk(t)
+		s.leaf = t.ConnectionState().PeerCertificates[0]
+		return nil
+	case isCertificate:
+		return &failure{untrusted, err}
+	case isHeader && string(header.RecordHeader[:3]) == "220":
+		return &failure{swapped, errors.New("it greets in clear text")}
+	case isHeader:
+		return &failure{masked, errors.New("the answer is no TLS")}
+	case isTimeout(err):
+		return &failure{stuck, err}
 	}
-	return nil
+	return &failure{broken, fmt.Errorf("TLS: %w", err)}
+}
+
+// tlsConfig returns the settings' TLS.
+func (r *run) tlsConfig() *tls.Config {
+	if r.SMTP.TLSConfig == nil {
+		return &tls.Config{ServerName: r.host}
+	}
+	conf := r.SMTP.TLSConfig.Clone()
+	conf.ServerName = cmp.Or(conf.ServerName, r.host)
+	return conf
 }

@@ -41,7 +41,7 @@
 //	configuration-set      it exists in this region and may send
 //	event-destination      somebody hears of bounces, complaints, rendering failures and sends
 //	feedback               somebody hears of bounces at all
-//	suppression            no recipient is on the account's suppression list, in either spelling
+//	suppression            no recipient is on the account's suppression list, in any spelling that can be read
 //	sending-authorization  the ARN of another account's identity fits region and sender
 //	smtp-credentials-age   the SMTP password was made after January 10, 2019
 //	allow-list             what a firewall must let out
@@ -51,18 +51,21 @@
 //
 // [Fail] is what keeps mail from leaving, or from leaving the way the settings
 // say; a consequence of something that failed already does not fail once more.
-// [Warn] is for the rest that should be mended. Reason is what a send would draw.
+// [Warn] is for the rest that should be mended, or that DNS or SES did not tell.
+// Reason is what a send would draw.
 //
 // # What it does to SES
 //
 // The calls only read: ses:GetAccount, GetEmailIdentity, GetConfigurationSet,
-// GetConfigurationSetEventDestinations and GetSuppressedDestination. Each
-// permission that is missing leaves out its checks. SES allows an account one such
-// call a second, so the calls wait for their turn, together with everything else
-// in this module that uses the same client: six calls and about four recipients
-// fit into a run, the rest is skipped and says so.
+// GetConfigurationSetEventDestinations, GetSuppressedDestination and, if the client
+// has it, ListSuppressedDestinations. Each permission that is missing leaves out
+// its checks; without the last, each recipient is asked for, in two spellings. SES
+// allows an account one such call a second, so the calls wait for their turn,
+// together with everything else in this module that uses the same client: six
+// calls, and in the sandbox about four recipients, fit into a run. The rest is
+// skipped and says so.
 //
-// The dialogue with the ports signs in once, on a port whose certificate is to be
+// The dialogue with the ports signs in once, on a port whose certificate is
 // trusted, and once more with the password derived anew if the one that was given
 // looks like the secret of an IAM key.
 package doctor

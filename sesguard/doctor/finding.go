@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -22,10 +21,12 @@ const (
 	Fail // mail does not leave, or not the way the settings say
 )
 
+var statusNames = [...]string{"skipped", "ok", "warn", "fail"}
+
 // String returns "skipped", "ok", "warn" or "fail".
 func (s Status) String() string {
-	if names := [...]string{"skipped", "ok", "warn", "fail"}; int(s) < len(names) {
-		return names[s]
+	if int(s) < len(statusNames) {
+		return statusNames[s]
 	}
 	return fmt.Sprintf("Status(%d)", uint8(s))
 }
@@ -35,13 +36,12 @@ func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText sets the status from what String returns.
 func (s *Status) UnmarshalText(text []byte) error {
-	for v := Skipped; v <= Fail; v++ {
-		if v.String() == string(text) {
-			*s = v
-			return nil
-		}
+	i := slices.Index(statusNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("doctor: unknown status %q", text)
 	}
-	return fmt.Errorf("doctor: unknown status %q", text)
+	*s = Status(i)
+	return nil
 }
 
 // A Finding is what one check found about one subject. Its texts hold no password
@@ -55,6 +55,14 @@ type Finding struct {
 	Source  string           `json:"source"`           // title of AWS's page, or an RFC
 	Reason  seserrors.Reason `json:"reason,omitempty"` // what a send would draw, where that is known
 	Took    time.Duration    `json:"took"`             // nanoseconds in JSON
+}
+
+func (f *Finding) fail(why seserrors.Reason, detail, advice string) {
+	f.Status, f.Reason, f.Detail, f.Advice = Fail, why, detail, advice
+}
+
+func (f *Finding) warn(detail, advice string) {
+	f.Status, f.Reason, f.Detail, f.Advice = Warn, "", detail, advice
 }
 
 // A Report is all that one run found, in the order of the package's table.
@@ -81,10 +89,7 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 // String returns the finding as WriteTo writes it, with the line end.
 func (f Finding) String() string {
 	word := map[Status]string{Skipped: "skip", OK: "ok", Warn: "warn", Fail: "FAIL"}[f.Status]
-	line := fmt.Sprintf("%-5s%-22s%s", word, f.Check, f.Detail)
-	if f.Subject != "" && !strings.Contains(f.Detail, f.Subject) {
-		line = fmt.Sprintf("%-5s%-22s%s: %s", word, f.Check, f.Subject, f.Detail)
-	}
+	line := fmt.Sprintf("%-5s%-22s%s", word, f.Check, strings.TrimPrefix(f.Subject+": "+f.Detail, ": "))
 	const indent = "\n       "
 	if f.Advice != "" {
 		line += indent + "→ " + f.Advice
@@ -149,14 +154,5 @@ var checks = []struct{ slug, source string }{
 }
 
 func order(slug string) int {
-	for i, c := range checks {
-		if c.slug == slug {
-			return i
-		}
-	}
-	panic("doctor: no check " + slug)
-}
-
-func (r *Report) sort() {
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(order(a.Check), order(b.Check)) })
+	return slices.IndexFunc(checks, func(c struct{ slug, source string }) bool { return c.slug == slug })
 }

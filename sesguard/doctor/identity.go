@@ -1,8 +1,8 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
-	"golang.org/x/net/publicsuffix"
 )
 
 // An identity is what SES said of an address or a domain.
@@ -22,9 +21,7 @@ type identity struct {
 	foreign bool                          // it belongs to another account
 }
 
-func (id *identity) verified() bool {
-	return id.out != nil && id.out.VerifiedForSendingStatus
-}
+func (id *identity) verified() bool { return id.out != nil && id.out.VerifiedForSendingStatus }
 
 // signer returns the identity whose DKIM settings count: the domain's, unless the
 // address has its own that work.
@@ -45,24 +42,16 @@ func (r *run) get(ctx context.Context, name string) (*identity, *seserrors.Error
 	if e != nil && !isMissing(e) {
 		return nil, e
 	}
-	id := &identity{name: name}
-	if e == nil {
-		id.out = out
-	}
+	id := &identity{name: name, out: out}
 	r.identities[name] = id
 	return id, nil
 }
 
 // domains returns a domain and its parents down to the one that is registered.
 func domains(domain string) []string {
-	registered, err := publicsuffix.EffectiveTLDPlusOne(domain)
-	if err != nil {
-		return []string{domain}
-	}
 	all := []string{domain}
-	for domain != registered && strings.HasSuffix(domain, "."+registered) {
+	for registered := organisation(domain); domain != registered; all = append(all, domain) {
 		_, domain, _ = strings.Cut(domain, ".")
-		all = append(all, domain)
 	}
 	return all
 }
@@ -106,6 +95,19 @@ func (r *run) verified(ctx context.Context, a address) (string, *seserrors.Error
 	return "", nil
 }
 
+// lowerVerified returns an address in lower case if that is another spelling of it,
+// and verified.
+func (r *run) lowerVerified(ctx context.Context, a address) string {
+	lower := strings.ToLower(a.asked())
+	if lower == a.asked() {
+		return ""
+	}
+	if other, e := r.get(ctx, lower); e != nil || !other.verified() {
+		return ""
+	}
+	return lower
+}
+
 // identity tells whether From may be sent from. It returns nil if that is not
 // known.
 func (r *run) identity(ctx context.Context) *identity {
@@ -116,14 +118,9 @@ func (r *run) identity(ctx context.Context) *identity {
 		r.skip("no sender is given", checkIdentity)
 		return nil
 	case r.from.err != nil:
-		f.Reason = seserrors.IllegalAddress
-		f.Detail, f.Advice = "is no address", "Write name@example.com, with an international domain as such or in Punycode."
-		if !errors.Is(r.from.err, context.Canceled) {
-			r.found(start, f)
-		}
 		return nil
 	case r.FromARN != "":
-		r.skip("the identity belongs to another account: "+accountOf(r.FromARN), checkIdentity)
+		r.skip("the identity belongs to another account: "+r.FromARN, checkIdentity)
 		return &identity{name: r.from.domain, foreign: true}
 	}
 	id, e := r.find(ctx, r.from)
@@ -134,12 +131,11 @@ func (r *run) identity(ctx context.Context) *identity {
 		r.skip(unknown("GetEmailIdentity", e), checkIdentity)
 		return nil
 	case id.verified() || id.domain != nil && id.domain.verified():
-		f.Status, f.Reason = OK, ""
 		name := id.name
 		if !id.verified() {
 			name = id.domain.name
 		}
-		f.Detail = name + " is verified" + r.in()
+		f.Status, f.Reason, f.Detail = OK, "", name+" is verified"+r.in()
 	default:
 		id.failed = true
 		r.unverified(ctx, &f, id)
@@ -148,23 +144,16 @@ func (r *run) identity(ctx context.Context) *identity {
 	return id
 }
 
-func (r *run) in() string {
-	if r.Region == "" {
-		return ""
-	}
-	return " in " + r.Region
-}
+func (r *run) in() string { return " in " + cmp.Or(r.Region, "this region") }
 
 // unverified says why an identity is not verified.
 func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 	if id.out == nil {
-		f.Detail = "neither the address nor its domain " + r.from.domain + " is known to SES" + r.in()
-		f.Advice = "Verify the domain in this region: identities belong to one region, and the letter case of a verified address counts."
-		if lower := strings.ToLower(r.from.asked()); lower != r.from.asked() {
-			if other, e := r.get(ctx, lower); e == nil && other.verified() {
-				f.Detail = lower + " is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart"
-				f.Advice = "Write " + lower + " in From, or verify the domain, which covers every spelling."
-			}
+		f.Detail, f.Advice = "neither the address nor its domain "+r.from.domain+" is known to SES"+r.in(),
+			"Verify the domain in this region: identities belong to one region, and the letter case of a verified address counts."
+		if lower := r.lowerVerified(ctx, r.from); lower != "" {
+			f.Detail, f.Advice = lower+" is verified, but this is spelled otherwise, and SES tells the letter case of addresses apart",
+				"Write "+lower+" in From, or verify the domain, which covers every spelling."
 		}
 		return
 	}
@@ -172,27 +161,19 @@ func (r *run) unverified(ctx context.Context, f *Finding, id *identity) {
 	if why := id.out.VerificationInfo; why != nil && why.ErrorType != "" {
 		f.Detail += ", " + string(why.ErrorType)
 	}
-	switch {
-	case id.out.VerificationStatus == types.VerificationStatusSuccess:
+	switch status := id.out.VerificationStatus; {
+	case status == types.VerificationStatusSuccess:
 		f.Detail = id.name + " is verified but may not send" + r.in()
 		f.Advice = "Look at the identity in the SES console."
 	case strings.Contains(id.name, "@"):
 		f.Advice = "Open the link in the mail that SES sent to this address, within 24 hours, or have it sent again."
+	case status == types.VerificationStatusFailed:
+		f.Advice = "Publish the DNS records that SES shows for the domain (see dkim), then start the verification again."
+	case status == types.VerificationStatusTemporaryFailure:
+		f.Advice = "Check that the domain's name servers answer, and that the records that SES shows are still there (see dkim). SES looks again by itself."
 	default:
 		f.Advice = "Publish the DNS records that SES shows for the domain (see dkim). It can take 72 hours until SES sees them."
-		if id.out.VerificationStatus == types.VerificationStatusFailed {
-			f.Advice = "Publish the DNS records that SES shows for the domain (see dkim), then start the verification again."
-		}
 	}
-}
-
-// accountOf returns the account and region in an ARN.
-func accountOf(arn string) string {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 6 {
-		return arn
-	}
-	return parts[4] + " in " + parts[3]
 }
 
 // authorization looks at the ARN of another account's identity. Its policy cannot
@@ -204,24 +185,15 @@ func (r *run) authorization() {
 	}
 	f := Finding{Check: checkAuthorization, Subject: r.FromARN, Status: OK,
 		Detail: "the ARN fits region and sender; what the other account's policy allows only a send shows"}
-	parts := strings.SplitN(r.FromARN, ":", 6)
-	name, ok := "", false
-	if len(parts) == 6 {
-		name, ok = strings.CutPrefix(parts[5], "identity/")
-	}
+	parts := append(strings.SplitN(r.FromARN, ":", 6), "", "", "", "", "")
+	name, ok := strings.CutPrefix(parts[5], "identity/")
 	switch {
 	case !ok || parts[0] != "arn" || parts[2] != "ses":
-		f.Status, f.Detail = Fail, "is no ARN of an identity"
-		f.Advice = "It looks like arn:aws:ses:eu-west-1:123456789012:identity/example.com."
+		f.fail(seserrors.AccessDenied, "is no ARN of an identity", "It looks like arn:aws:ses:eu-west-1:123456789012:identity/example.com.")
 	case r.Region != "" && parts[3] != r.Region:
-		f.Status, f.Detail = Fail, "is of region "+parts[3]+", but mail is sent in "+r.Region
-		f.Advice = "The identity must be verified, and its policy set, in the region that sends."
+		f.fail(seserrors.AccessDenied, "is of region "+parts[3]+", but mail is sent in "+r.Region, "The identity must be verified, and its policy set, in the region that sends.")
 	case r.from.domain != "" && name != r.from.spelled && name != r.from.domain && !strings.HasSuffix(r.from.domain, "."+name):
-		f.Status, f.Detail = Fail, "does not cover the sender "+r.from.spelled
-		f.Advice = "Name the identity of the sender's address or domain."
-	}
-	if f.Status == Fail {
-		f.Reason = seserrors.AccessDenied
+		f.fail(seserrors.AccessDenied, "does not cover the sender "+r.from.spelled, "Name the identity of the sender's address or domain.")
 	}
 	r.found(time.Now(), f)
 }

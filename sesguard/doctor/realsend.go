@@ -1,9 +1,9 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
+	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
 // sender is the part of *sesv2.Client that sends.
@@ -20,40 +21,28 @@ type sender interface {
 
 // realSend sends to SES's mailbox simulator and waits for the events.
 func (r *run) realSend(ctx context.Context) {
-	switch {
+	why := ""
+	switch _, overAPI := r.API.(sender); {
 	case !r.RealSend:
-		r.skip("not asked for", checkRealSend)
-		return
-	case r.from.domain == "" || r.from.err != nil:
-		r.skip("no sender is given", checkRealSend)
-		return
+		why = "not asked for"
+	case r.from.domain == "":
+		why = "no sender is given"
 	case strings.ContainsAny(r.ConfigurationSet+r.FromARN, "\r\n"):
-		r.skip("a line end stands in the configuration set or the ARN", checkRealSend)
-		return
-	case !r.mayOverSMTP() && !r.mayOverAPI():
-		r.skip("there is no way to send that works", checkRealSend)
-		return
-	case ctx.Err() != nil:
+		why = "a line end stands in the configuration set or the ARN"
+	case !r.mayOverSMTP() && !(overAPI && r.answers):
+		why = "there is no way to send that works"
+	default:
+		if ctx.Err() == nil && r.oneSend(ctx, "success") && r.Await != nil {
+			r.oneSend(ctx, "bounce")
+		}
 		return
 	}
-	if r.oneSend(ctx, "success") && r.Await != nil {
-		r.oneSend(ctx, "bounce")
-	}
+	r.skip(why, checkRealSend)
 }
 
 // mayOverSMTP reports whether a sign-in over SMTP has worked.
 func (r *run) mayOverSMTP() bool {
-	return slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Check == checkSignIn && f.Status == OK })
-}
-
-// explained reports whether a check has failed for this reason already.
-func (r *run) explained(reason seserrors.Reason) bool {
-	return slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Status == Fail && f.Reason == reason })
-}
-
-func (r *run) mayOverAPI() bool {
-	_, ok := r.API.(sender)
-	return ok
+	return r.has(func(f Finding) bool { return f.Check == checkSignIn && f.Status == OK })
 }
 
 // oneSend sends one mail to a mailbox of the simulator.
@@ -70,8 +59,8 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 	}
 	if err != nil {
 		e := seserrors.Classify(err)
-		f.Status, f.Reason, f.Detail, f.Advice = Fail, e.Reason, words(err), e.Reason.Advice()
-		if r.explained(e.Reason) {
+		f.fail(e.Reason, words(err), e.Reason.Advice())
+		if r.has(func(f Finding) bool { return f.Status == Fail && f.Reason == e.Reason }) {
 			f.Status, f.Advice = Warn, "Another check has failed for the same reason."
 		}
 		r.found(start, f)
@@ -79,9 +68,8 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 	}
 	f.Detail = "accepted as " + id
 	if r.Await != nil {
-		if err := r.Await(ctx, id); err != nil {
-			f.Status, f.Detail = Warn, f.Detail+"; its event did not come in time"
-			f.Advice = "Check the event destination, its subscription and the endpoint that takes the events."
+		if _, err := within(ctx, func() (any, error) { return nil, r.Await(ctx, id) }); err != nil {
+			f.warn(f.Detail+"; its event did not come in time", "Check the event destination, its subscription and the endpoint that takes the events.")
 		} else {
 			f.Detail += "; its event came"
 		}
@@ -91,50 +79,34 @@ func (r *run) oneSend(ctx context.Context, mailbox string) bool {
 }
 
 func (r *run) overSMTP(ctx context.Context, to string) (string, error) {
-	port := r.usable[0]
-	if slices.Contains(r.usable, r.port) {
-		port = r.port
-	}
-	s, fail := r.open(ctx, port)
-	if fail != nil {
-		return "", fail.err
-	}
-	defer s.close()
-	if err := r.trusts(s); err != nil {
-		return "", err
-	}
 	user, password, err := r.credentials(ctx)
 	if err != nil {
-		return "", &seserrors.Error{Op: "smtp AUTH", Class: seserrors.Denied, Reason: seserrors.CredentialsUnavailable, Err: err}
+		return "", &seserrors.Error{Op: "smtp AUTH", Class: seserrors.Denied, Reason: seserrors.CredentialsUnavailable}
 	}
-	if err := s.signIn(user, password); err != nil {
+	c, err := smtpclient.New(r.signedIn(user, password))
+	if err != nil {
 		return "", err
 	}
-	id, err := s.send(r.from.path(), to, r.message(to))
-	if err == nil {
-		_, _, _ = s.command("QUIT")
-	}
-	return id, err
+	defer c.Close()
+	reply, err := c.Send(ctx, r.from.asked(), []string{to}, bytes.NewReader(r.message(to)))
+	return reply.MessageID, err
 }
 
-// trusts verifies the certificate of this very connection.
-func (r *run) trusts(s *session) error {
-	conf := r.tlsConfig()
-	if r.SMTP.TLSConfig != nil && r.SMTP.TLSConfig.InsecureSkipVerify || len(s.state.PeerCertificates) == 0 && r.mode(r.port) == clearText {
-		return nil
+func (r *run) overAPI(ctx context.Context, to string) (string, error) {
+	out, err := r.API.(sender).SendEmail(ctx, &sesv2.SendEmailInput{
+		Destination: &types.Destination{ToAddresses: []string{to}},
+		Content:     &types.EmailContent{Raw: &types.RawMessage{Data: r.message(to)}},
+	}, func(o *sesv2.Options) { o.Retryer = aws.NopRetryer{} })
+	if err != nil {
+		return "", seserrors.FromAPI("ses SendEmail", err)
 	}
-	now := time.Now()
-	if conf.Time != nil {
-		now = conf.Time()
-	}
-	if detail, _ := judge(s.state.PeerCertificates, conf, conf.ServerName, now); detail != "" {
-		return &seserrors.Error{Op: "smtp TLS", Class: seserrors.Denied, Reason: seserrors.CertificateInvalid}
-	}
-	return nil
+	return aws.ToString(out.MessageId), nil
 }
 
-func (r *run) message(to string) string {
-	var b strings.Builder
+// message returns a mail that names the configuration set and the ARN in fields,
+// which SES reads over both ways.
+func (r *run) message(to string) []byte {
+	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: %s\r\nTo: <%s>\r\nSubject: Test of the mail settings\r\n", r.from.path(), to)
 	if r.ConfigurationSet != "" {
 		fmt.Fprintf(&b, "X-SES-CONFIGURATION-SET: %s\r\n", r.ConfigurationSet)
@@ -143,28 +115,5 @@ func (r *run) message(to string) string {
 		fmt.Fprintf(&b, "X-SES-SOURCE-ARN: %s\r\n", r.FromARN)
 	}
 	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nThis mail tests whether mail can be sent.\r\n")
-	return b.String()
-}
-
-func (r *run) overAPI(ctx context.Context, to string) (string, error) {
-	in := &sesv2.SendEmailInput{
-		FromEmailAddress: aws.String(r.from.path()),
-		Destination:      &types.Destination{ToAddresses: []string{to}},
-		Content: &types.EmailContent{Simple: &types.Message{
-			Subject: &types.Content{Data: aws.String("Test of the mail settings")},
-			Body:    &types.Body{Text: &types.Content{Data: aws.String("This mail tests whether mail can be sent.")}},
-		}},
-	}
-	if r.ConfigurationSet != "" {
-		in.ConfigurationSetName = &r.ConfigurationSet
-	}
-	if r.FromARN != "" {
-		in.FromEmailAddressIdentityArn = &r.FromARN
-	}
-	once := func(o *sesv2.Options) { o.Retryer = aws.NopRetryer{} }
-	out, err := r.API.(sender).SendEmail(ctx, in, once)
-	if err != nil {
-		return "", seserrors.FromAPI("ses SendEmail", err)
-	}
-	return value(out.MessageId), nil
+	return b.Bytes()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -16,10 +17,9 @@ import (
 func (r *run) configurationSet(ctx context.Context, id *identity) *sesv2.GetConfigurationSetOutput {
 	start := time.Now()
 	name, whose := r.ConfigurationSet, ""
-	for _, i := range []*identity{id, domainOf(id)} {
-		if name == "" && i != nil && i.out != nil {
-			name = value(i.out.ConfigurationSetName)
-			whose = ", the default of " + i.name
+	for i := id; i != nil && name == ""; i = i.domain {
+		if i.out != nil {
+			name, whose = aws.ToString(i.out.ConfigurationSetName), ", the default of "+i.name
 		}
 	}
 	if name == "" {
@@ -32,18 +32,15 @@ func (r *run) configurationSet(ctx context.Context, id *identity) *sesv2.GetConf
 	case e != nil && ctx.Err() != nil:
 		return nil
 	case e != nil && isMissing(e):
-		f.Status, f.Reason = Fail, seserrors.ConfigurationSetMissing
-		f.Detail = "does not exist" + r.in() + whose
-		f.Advice = "Create it in this region, or leave it out: configuration sets belong to one region, and their letter case counts."
+		f.fail(seserrors.ConfigurationSetMissing, "does not exist"+r.in()+whose,
+			"Create it in this region, or leave it out: configuration sets belong to one region, and their letter case counts.")
 		r.found(start, f)
 		r.skip("the configuration set does not exist", checkEvents)
 		return nil
 	case e != nil:
 		f.Status, f.Detail = Skipped, unknown("GetConfigurationSet", e)
 	case set.SendingOptions != nil && !set.SendingOptions.SendingEnabled:
-		f.Status, f.Reason = Fail, seserrors.ConfigurationSetPaused
-		f.Detail = "sending is paused for it"
-		f.Advice = "Switch sending on for the configuration set, or use another."
+		f.fail(seserrors.ConfigurationSetPaused, "sending is paused for it", "Switch sending on for the configuration set, or use another.")
 	default:
 		f.Detail += delivery(set.DeliveryOptions)
 	}
@@ -52,35 +49,21 @@ func (r *run) configurationSet(ctx context.Context, id *identity) *sesv2.GetConf
 	return set
 }
 
-func domainOf(id *identity) *identity {
-	if id == nil {
-		return nil
-	}
-	return id.domain
-}
-
 // delivery names the options that make mail fail later.
-func delivery(o *types.DeliveryOptions) string {
-	if o == nil {
-		return ""
+func delivery(o *types.DeliveryOptions) (notes string) {
+	if o != nil && o.TlsPolicy == types.TlsPolicyRequire {
+		notes = "; mail to servers without TLS bounces"
 	}
-	var notes []string
-	if o.TlsPolicy == types.TlsPolicyRequire {
-		notes = append(notes, "mail to servers without TLS bounces")
+	if o != nil && o.MaxDeliverySeconds != nil {
+		notes += fmt.Sprintf("; SES gives up after %d s", *o.MaxDeliverySeconds)
 	}
-	if o.MaxDeliverySeconds != nil {
-		notes = append(notes, fmt.Sprintf("SES gives up after %d s", *o.MaxDeliverySeconds))
-	}
-	if len(notes) == 0 {
-		return ""
-	}
-	return "; " + strings.Join(notes, ", ")
+	return notes
 }
 
 // events tells who hears of what becomes of mails.
 func (r *run) events(ctx context.Context, name string) {
 	start := time.Now()
-	f := Finding{Check: checkEvents, Subject: name, Status: OK}
+	f := Finding{Check: checkEvents, Subject: name, Status: OK, Detail: "an event destination hears of bounces, complaints, rendering failures and sends"}
 	out, e := call(ctx, r, "GetConfigurationSetEventDestinations", r.API.GetConfigurationSetEventDestinations,
 		&sesv2.GetConfigurationSetEventDestinationsInput{ConfigurationSetName: &name})
 	if e != nil {
@@ -103,27 +86,16 @@ func (r *run) events(ctx context.Context, name string) {
 	}
 	r.hears = heard[types.EventTypeBounce]
 	var deaf []string
-	for _, k := range []struct {
-		kind types.EventType
-		what string
-	}{
-		{types.EventTypeBounce, "bounces"},
-		{types.EventTypeComplaint, "complaints"},
-		{types.EventTypeRenderingFailure, "rendering failures of templates"},
-		{types.EventTypeSend, "sends, which settle doubts"},
-	} {
-		if !heard[k.kind] {
-			deaf = append(deaf, k.what)
+	for _, k := range [][2]string{{"BOUNCE", "bounces"}, {"COMPLAINT", "complaints"},
+		{"RENDERING_FAILURE", "rendering failures of templates"}, {"SEND", "sends, which settle doubts"}} {
+		if !heard[types.EventType(k[0])] {
+			deaf = append(deaf, k[1])
 		}
 	}
-	switch {
-	case len(deaf) == 0:
-		f.Detail = "an event destination hears of bounces, complaints, rendering failures and sends"
-	default:
-		f.Status, f.Detail = Warn, "nobody hears of "+strings.Join(deaf, ", ")
-		f.Advice = "Add these kinds to an event destination that is switched on."
+	if len(deaf) > 0 {
+		f.warn("nobody hears of "+strings.Join(deaf, ", "), "Add these kinds to an event destination that is switched on.")
 		if off > 0 {
-			f.Detail += fmt.Sprintf("; %d event destinations are switched off", off)
+			f.Detail += fmt.Sprintf("; switched off: %d of %d event destinations", off, len(out.EventDestinations))
 		}
 	}
 	r.found(start, f)
@@ -141,8 +113,8 @@ func (r *run) feedback(id *identity) {
 	case r.hears:
 		f.Detail = "an event destination hears of bounces; they are not forwarded by mail"
 	default:
-		f.Status, f.Detail = Warn, "nobody hears of bounces: forwarding is off, and no event destination is known to get them"
-		f.Advice = "Switch feedback forwarding on, or publish bounces and complaints to an event destination."
+		f.warn("nobody hears of bounces: forwarding is off, and no event destination is known to get them",
+			"Switch feedback forwarding on, or publish bounces and complaints to an event destination.")
 	}
 	f.Subject = id.name
 	r.found(time.Now(), f)

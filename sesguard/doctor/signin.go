@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -41,10 +42,14 @@ func formOf(password string) form {
 
 // credentials returns what the settings sign in with.
 func (r *run) credentials(ctx context.Context) (user, password string, err error) {
-	if r.SMTP.Credentials != nil {
-		return r.SMTP.Credentials(ctx)
+	if r.SMTP.Credentials == nil {
+		return r.SMTP.Username, r.SMTP.Password, nil
 	}
-	return r.SMTP.Username, r.SMTP.Password, nil
+	pair, err := within(ctx, func() (pair [2]string, err error) {
+		pair[0], pair[1], err = r.SMTP.Credentials(ctx)
+		return pair, err
+	})
+	return pair[0], pair[1], err
 }
 
 func (r *run) oldKey() {
@@ -53,9 +58,8 @@ func (r *run) oldKey() {
 	case r.SMTP.Password == "":
 		f.Status, f.Detail = Skipped, "the settings hold no SMTP password to look at"
 	case form == oldForm:
-		f.Status, f.Reason = Warn, seserrors.SigV2RateExceeded
-		f.Detail = "made before January 10, 2019: SES throttles such credentials"
-		f.Advice = "Make new SMTP credentials in this region and delete the old ones."
+		f.warn("made before January 10, 2019: SES throttles such credentials", "Make new SMTP credentials in this region and delete the old ones.")
+		f.Reason = seserrors.SigV2RateExceeded
 	case form != smtpForm:
 		f.Status, f.Detail = Skipped, "the password does not have the form that SES gives"
 	}
@@ -71,7 +75,7 @@ func key(id string) string {
 }
 
 // signIn signs in once, and once more where that tells what is wrong.
-func (r *run) signIn(ctx context.Context, trusted bool) {
+func (r *run) signIn(ctx context.Context) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
@@ -79,34 +83,27 @@ func (r *run) signIn(ctx context.Context, trusted bool) {
 	user, password, err := r.credentials(ctx)
 	switch {
 	case err != nil:
-		f.Status, f.Reason = Fail, seserrors.CredentialsUnavailable
-		f.Detail, f.Advice = "Credentials failed", "Look at the error that your own function returns."
+		f.fail(seserrors.CredentialsUnavailable, "Credentials failed", "Look at the error that your own function returns.")
 	case user == "" && password == "":
 		f.Detail = "the settings hold no SMTP credentials"
-	case user == "" || password == "":
-		f.Status, f.Reason, f.Detail = Fail, seserrors.CredentialsInvalid, "one of user name and password is empty"
-		f.Advice = "Set both: the access key id of an IAM user, and the SMTP password derived from its secret for this region."
-	case strings.HasPrefix(user, "ASIA"):
-		f.Status, f.Reason, f.Detail = Fail, seserrors.CredentialsInvalid, key(user)+" is temporary, and temporary credentials cannot work over SMTP"
-		f.Advice = "Use the key of an IAM user (it begins with AKIA), or send over the API with the role."
-	case len(r.usable) == 0:
-		f.Detail = "no port is usable"
-	case !trusted && r.mode(r.usable[0]) != clearText:
-		f.Detail = "the certificate is not to be trusted, so nothing secret was said"
 	default:
-		f = r.ping(ctx, f, user, password)
+		r.ping(ctx, &f, user, password)
 	}
 	r.found(start, f)
 }
 
-// pingWith signs in with these credentials on a port that works.
-func (r *run) pingWith(ctx context.Context, user, password string) error {
-	cfg := smtpclient.Config{Region: r.SMTP.Region, Addr: r.SMTP.Addr, Port: r.SMTP.Port, TLS: r.SMTP.TLS, TLSConfig: r.SMTP.TLSConfig,
-		DialContext: r.SMTP.DialContext, Username: user, Password: password}
-	if !slices.Contains(r.usable, r.port) || r.swappedSettings() {
+// signedIn returns the settings with these credentials, for a port that works.
+func (r *run) signedIn(user, password string) smtpclient.Config {
+	cfg := r.where(r.tls)
+	cfg.TLSConfig, cfg.Username, cfg.Password = r.SMTP.TLSConfig, user, password
+	if !slices.Contains(r.usable, r.port) {
 		cfg.Addr, cfg.TLS = net.JoinHostPort(r.host, strconv.Itoa(r.usable[0])), smtpclient.TLSAuto
 	}
-	c, err := smtpclient.New(cfg)
+	return cfg
+}
+
+func (r *run) pingWith(ctx context.Context, user, password string) error {
+	c, err := smtpclient.New(r.signedIn(user, password))
 	if err != nil {
 		return err
 	}
@@ -114,50 +111,39 @@ func (r *run) pingWith(ctx context.Context, user, password string) error {
 	return c.Ping(ctx)
 }
 
-// swappedSettings reports whether the settings' TLS contradicts their port, which
-// the check of the TLS mode has said.
-func (r *run) swappedSettings() bool {
-	switch r.port {
-	case 465, 2465:
-		return r.SMTP.TLS == smtpclient.TLSStartTLS
-	case 25, 587, 2587:
-		return r.SMTP.TLS == smtpclient.TLSWrapper
-	}
-	return false
-}
-
-func (r *run) ping(ctx context.Context, f Finding, user, password string) Finding {
+func (r *run) ping(ctx context.Context, f *Finding, user, password string) {
 	err := r.pingWith(ctx, user, password)
 	if err == nil {
 		f.Status, f.Detail = OK, "signed in"
-		return f
+		return
 	}
 	e := seserrors.Classify(err)
-	f.Status, f.Reason = Fail, e.Reason
-	f.Detail, f.Advice = words(err), e.Reason.Advice()
-	switch {
+	switch f.fail(e.Reason, words(err), e.Reason.Advice()); {
+	case e.Class == seserrors.Invalid:
+		f.setting(e)
+	case e.Reason == seserrors.Network:
+		f.Advice = "The port took TLS a moment ago: run this again. If it stays, a proxy or firewall ends the connection at AUTH."
 	case e.Reason == seserrors.CredentialsInvalid:
-		f.Detail = "SES does not take these credentials"
-		f.Advice = r.why(ctx, user, password)
-	case e.Class == seserrors.Unavailable || e.Class == seserrors.Throttled || e.Class == seserrors.Canceled:
+		f.Detail, f.Advice = "SES does not take these credentials", r.why(ctx, user, password)
+	case e.Class == seserrors.Throttled || e.Class == seserrors.Canceled:
 		f.Status = Warn
 	}
-	return f
 }
 
 // why tells the likely cause of a refused sign-in. A password that looks like an
 // IAM secret is derived for this region and tried: that settles it.
 func (r *run) why(ctx context.Context, user, password string) string {
-	switch formOf(password) {
-	case secretForm:
-		region := r.Region
-		if region != "" && r.pingWith(ctx, user, smtpclient.DerivePassword(password, region)) == nil {
-			return "The password is the secret of the IAM key itself. Use smtpclient.DerivePassword(secret, " + strconv.Quote(region) + "): with what that returns SES signs in."
-		}
+	region := cmp.Or(r.sends, r.Region)
+	switch form := formOf(password); {
+	case form == secretForm && region != "" && r.pingWith(ctx, user, smtpclient.DerivePassword(password, region)) == nil:
+		return "The password is the secret of the IAM key itself. Use smtpclient.DerivePassword(secret, " + strconv.Quote(region) + "): with what that returns SES signs in."
+	case form == secretForm:
 		return "The password looks like the secret of an IAM key. Derive the SMTP password with smtpclient.DerivePassword for this region; derived here it is not taken either, so check the key id and that the key is active."
-	case smtpForm:
-		return fmt.Sprintf("The password has the right form. It is of another region than %s, or of another key, or the key was deleted or is younger than two minutes: SMTP passwords belong to one region.", r.Region)
-	case oldForm:
+	case !strings.HasPrefix(user, "AKIA"):
+		return "The user name is no key id of an IAM user, which begins with AKIA: neither the IAM user's own name nor an address is one. See the SMTP credentials that were made for this region."
+	case form == smtpForm:
+		return fmt.Sprintf("The password has the right form. It is of another region than %s, or of another key, or the key was deleted or switched off or is younger than two minutes: SMTP passwords belong to one region.", region)
+	case form == oldForm:
 		return "The password is of the form used before January 10, 2019. Make new SMTP credentials in this region."
 	}
 	return "The password is no SMTP password of SES. It is neither the one of the AWS console nor the secret of an access key: make SMTP credentials in this region, or derive them with smtpclient.DerivePassword."

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -15,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
-	"github.com/aws/smithy-go"
 	"github.com/sesguard/sesguard-go/sesguard/sestest"
 	"github.com/sesguard/sesguard-go/smtpclient"
 	"golang.org/x/net/dns/dnsmessage"
@@ -34,12 +37,24 @@ func TestMain(m *testing.M) {
 
 // A world is an account, a network and a DNS in which mail leaves. Tests break it.
 type world struct {
-	server *sestest.Server
-	api    *fakeAPI
-	dns    *fakeDNS
-	ports  map[string]func(ctx context.Context) (net.Conn, error) // in place of the server's
-	cfg    Config
-	mtu    int
+	server  *sestest.Server
+	http    *http.Transport
+	account *sestest.Account
+	dns     *fakeDNS
+	ports   map[string]func(ctx context.Context) (net.Conn, error) // in place of the server's
+	answers map[string]answer                                      // in place of the API's, by operation; "" is all
+	cfg     Config
+	ahead   time.Duration // of SES's clock
+	took    time.Duration // what the run took
+
+	mu    sync.Mutex
+	calls []apiCall
+}
+
+// An apiCall is a request that reached the API, or the answer in its place.
+type apiCall struct {
+	op string
+	at time.Time
 }
 
 // secret has the form of an IAM key's.
@@ -47,32 +62,32 @@ const secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 const host = "email-smtp.us-east-1.amazonaws.com"
 
+// publicKey is one of RSA.
+const publicKey = "p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDo+MmFRJPH646LxibKNYtvGNEQ0bECHXnAYUFphJuAqSlSLgHw7ReXI11y41ewuRB4s7r39/MAEYJqMSRV+vqpUxoz3axG/z8Et7FpmY9Y54pH1Ase91G64yREVjl2KNmh+vQd8edA7hQFKGFj72QryeJeCZSYCpdYVWfG8xyM1QIDAQAB"
+
 func newWorld() *world {
 	s := sestest.NewMemoryServer()
-	s.Account.AddConfigurationSet("main")
 	s.Password = smtpclient.DerivePassword(secret, "us-east-1")
-	w := &world{server: s, ports: map[string]func(context.Context) (net.Conn, error){}, mtu: 1500}
-	w.api = &fakeAPI{
-		account: &sesv2.GetAccountOutput{ProductionAccessEnabled: true, SendingEnabled: true, EnforcementStatus: ptr("HEALTHY"),
-			SendQuota:             &types.SendQuota{Max24HourSend: 50000, MaxSendRate: 14, SentLast24Hours: 100},
-			SuppressionAttributes: &types.SuppressionAttributes{SuppressedReasons: []types.SuppressionListReason{"BOUNCE", "COMPLAINT"}}},
-		identities:   map[string]*sesv2.GetEmailIdentityOutput{"example.com": goodIdentity()},
-		sets:         map[string]*sesv2.GetConfigurationSetOutput{"main": {SendingOptions: &types.SendingOptions{SendingEnabled: true}}},
-		destinations: map[string][]types.EventDestination{"main": {{Enabled: true, MatchingEventTypes: []types.EventType{"BOUNCE", "COMPLAINT", "SEND", "RENDERING_FAILURE"}}}},
-		suppressed:   map[string]types.SuppressionListReason{},
-		errs:         map[string]error{},
-	}
+	w := &world{server: s, http: &http.Transport{DialContext: s.DialContext, TLSClientConfig: s.TLSConfig()}, account: s.Account, ports: map[string]func(context.Context) (net.Conn, error){}, answers: map[string]answer{}}
+	s.Account.SetMax24HourSend(50000)
+	s.Account.SetIdentity("example.com", goodIdentity())
+	w.hear("BOUNCE", "COMPLAINT", "SEND", "RENDERING_FAILURE")
 	w.dns = &fakeDNS{
-		hosts: map[string]bool{host: true},
+		hosts: map[string]string{host: "192.0.2.1"},
 		mx:    map[string][]string{"bounce.example.com": {"feedback-smtp.us-east-1.amazonses.com"}},
+		cname: map[string]string{},
 		txt: map[string][]string{
-			"bounce.example.com":         {"v=spf1 include:amazonses.com ~all"},
-			"one._domainkey.example.com": {"p=MIGf"}, "two._domainkey.example.com": {"k=rsa; p=MIGf"}, "three._domainkey.example.com": {"p=MIGf"},
+			"bounce.example.com": {"v=spf1 include:amazonses.com ~all"},
 			"_dmarc.example.com": {"v=DMARC1; p=quarantine"},
 		},
+		rcode: map[string]dnsmessage.RCode{},
+	}
+	for _, token := range []string{"one", "two", "three"} {
+		w.dns.cname[token+"._domainkey.example.com"] = token + ".dkim.amazonses.com"
+		w.dns.txt[token+".dkim.amazonses.com"] = []string{publicKey}
 	}
 	w.cfg = Config{
-		API:  w.api,
+		API:  w.client("us-east-1"),
 		SMTP: smtpclient.Config{Region: "us-east-1", Username: s.Username, Password: s.Password, TLSConfig: s.TLSConfig(), DialContext: w.dial},
 		From: "News <news@example.com>", To: []string{"ann@example.net"}, ConfigurationSet: "main",
 		Resolver: w.dns.resolver(),
@@ -80,26 +95,95 @@ func newWorld() *world {
 	return w
 }
 
-func ptr[T any](v T) *T { return &v }
+func goodIdentity() sestest.Identity {
+	return sestest.Identity{DKIMTokens: []string{"one", "two", "three"}, MailFromDomain: "bounce.example.com"}
+}
 
-func goodIdentity() *sesv2.GetEmailIdentityOutput {
-	return &sesv2.GetEmailIdentityOutput{
-		VerifiedForSendingStatus: true, VerificationStatus: "SUCCESS", FeedbackForwardingStatus: true, IdentityType: "DOMAIN",
-		DkimAttributes:     &types.DkimAttributes{SigningEnabled: true, Status: "SUCCESS", Tokens: []string{"one", "two", "three"}},
-		MailFromAttributes: &types.MailFromAttributes{MailFromDomain: ptr("bounce.example.com"), MailFromDomainStatus: "SUCCESS", BehaviorOnMxFailure: "USE_DEFAULT_VALUE"},
+// identity changes example.com.
+func (w *world) identity(change func(*sestest.Identity)) {
+	id := goodIdentity()
+	change(&id)
+	w.account.SetIdentity("example.com", id)
+}
+
+// hear has an event destination hear of these.
+func (w *world) hear(types ...string) {
+	w.account.SetConfigurationSet("main", sestest.ConfigurationSet{Destinations: []sestest.EventDestination{{Types: types}}})
+}
+
+// send sends to so many recipients.
+func (w *world) send(n int) {
+	var to []string
+	for i := range n {
+		to = append(to, fmt.Sprintf("user%d@example.net", i))
+	}
+	_, err := w.client("us-east-1").SendEmail(context.Background(), &sesv2.SendEmailInput{
+		FromEmailAddress: &[]string{"news@example.com"}[0], Destination: &types.Destination{BccAddresses: to},
+		Content: &types.EmailContent{Raw: &types.RawMessage{Data: []byte("From: news@example.com\r\nTo: undisclosed:;\r\n\r\nHello")}},
+	})
+	if err != nil {
+		panic(err)
 	}
 }
 
-func (w *world) run(ctx context.Context) *Report {
-	defer w.server.Close()
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, runTime)
-	defer cancel()
-	r := newRun(w.cfg)
-	r.interfaces = func() ([]net.Interface, error) {
-		return []net.Interface{{Name: "lo", MTU: 65536, Flags: net.FlagUp | net.FlagLoopback}, {Name: "eth0", MTU: w.mtu, Flags: net.FlagUp}}, nil
+// client returns a client of the API in a region.
+func (w *world) client(region string) *sesv2.Client {
+	return sesv2.New(sesv2.Options{Region: region, BaseEndpoint: &w.server.URL, HTTPClient: w, Credentials: aws.CredentialsProviderFunc(
+		func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: w.server.AccessKeyID, SecretAccessKey: w.server.SecretAccessKey}, nil
+		})})
+}
+
+// An answer is the API's. The zero value is none at all.
+type answer struct {
+	status        int
+	code, message string
+	err           error // of the network
+}
+
+// Do makes a world the HTTP client of its API clients.
+func (w *world) Do(req *http.Request) (*http.Response, error) {
+	path, name, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/v2/email/"), "/")
+	op := map[string]string{"account": "GetAccount", "identities": "GetEmailIdentity", "configuration-sets": "GetConfigurationSet",
+		"suppression": "GetSuppressedDestination", "outbound-emails": "SendEmail"}[path]
+	switch {
+	case name == "addresses":
+		op = "ListSuppressedDestinations"
+	case strings.HasSuffix(name, "/event-destinations"):
+		op = "GetConfigurationSetEventDestinations"
 	}
-	return r.run(ctx, start)
+	w.mu.Lock()
+	w.calls = append(w.calls, apiCall{op, time.Now()})
+	w.mu.Unlock()
+	a, ok := w.answers[op]
+	if !ok {
+		a, ok = w.answers[""]
+	}
+	switch {
+	case !ok:
+		resp, err := w.http.RoundTrip(req)
+		if err == nil {
+			resp.Header.Set("Date", time.Now().Add(w.ahead).UTC().Format(http.TimeFormat))
+		}
+		return resp, err
+	case a.err != nil:
+		return nil, &url.Error{Op: "Get", URL: req.URL.String(), Err: a.err}
+	case a.status == 0:
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	body := fmt.Sprintf(`{"message":%q}`, a.message)
+	return &http.Response{StatusCode: a.status, Header: http.Header{"X-Amzn-Errortype": {a.code}, "Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), Request: req, ProtoMajor: 1, ProtoMinor: 1}, nil
+}
+
+// run runs the doctor, and then waits for functions that it left behind.
+func (w *world) run(ctx context.Context) *Report {
+	defer time.Sleep(time.Hour)
+	defer w.server.Close()
+	defer w.http.CloseIdleConnections()
+	defer func(start time.Time) { w.took = time.Since(start) }(time.Now())
+	return Run(ctx, w.cfg)
 }
 
 func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -133,38 +217,47 @@ func noRoute(context.Context) (net.Conn, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
 }
 
-// says plays a server: it writes the greeting and answers each line that begins
-// with a key. A line without an answer gets none; "close" closes.
+func closes(context.Context) (net.Conn, error) {
+	client, server := net.Pipe()
+	server.Close()
+	return client, nil
+}
+
+// says plays a server in clear text.
 func says(greeting string, answers map[string]string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
+	return func(context.Context) (net.Conn, error) {
 		client, server := net.Pipe()
-		go func() {
-			defer server.Close()
-			if greeting != "" {
-				if _, err := io.WriteString(server, greeting+"\r\n"); err != nil {
-					return
-				}
-			}
-			lines := bufio.NewReader(server)
-			for {
-				line, err := lines.ReadString('\n')
-				if err != nil {
-					return
-				}
-				for key, answer := range answers {
-					if !strings.HasPrefix(line, key) {
-						continue
-					}
-					if answer == "close" {
-						return
-					}
-					if _, err := io.WriteString(server, answer+"\r\n"); err != nil {
-						return
-					}
-				}
-			}
-		}()
+		go speak(server, greeting, answers)
 		return client, nil
+	}
+}
+
+// speak greets and answers each line that begins with a key. A line without an
+// answer gets none; "close" closes.
+func speak(conn net.Conn, greeting string, answers map[string]string) {
+	defer conn.Close()
+	if greeting != "" {
+		if _, err := io.WriteString(conn, greeting+"\r\n"); err != nil {
+			return
+		}
+	}
+	lines := bufio.NewReader(conn)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		for key, answer := range answers {
+			if !strings.HasPrefix(line, key) {
+				continue
+			}
+			if answer == "close" {
+				return
+			}
+			if _, err := io.WriteString(conn, answer+"\r\n"); err != nil {
+				return
+			}
+		}
 	}
 }
 
@@ -182,161 +275,114 @@ func (c *filtered) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A fakeAPI is an account of SES.
-type fakeAPI struct {
-	mu           sync.Mutex
-	calls        []string
-	times        []time.Time
-	account      *sesv2.GetAccountOutput
-	identities   map[string]*sesv2.GetEmailIdentityOutput
-	sets         map[string]*sesv2.GetConfigurationSetOutput
-	destinations map[string][]types.EventDestination
-	suppressed   map[string]types.SuppressionListReason
-	errs         map[string]error // by operation
-}
-
-func (a *fakeAPI) call(ctx context.Context, op string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.calls = append(a.calls, op)
-	a.times = append(a.times, time.Now())
-	if err := a.errs[op]; err != nil {
-		return err
-	}
-	return a.errs["*"]
-}
-
-func notFound(what string) error { return &types.NotFoundException{Message: &what} }
-
-func apiError(code, message string) error {
-	return &smithy.GenericAPIError{Code: code, Message: message, Fault: smithy.FaultClient}
-}
-
-func (a *fakeAPI) GetAccount(ctx context.Context, _ *sesv2.GetAccountInput, _ ...func(*sesv2.Options)) (*sesv2.GetAccountOutput, error) {
-	return a.account, a.call(ctx, "GetAccount")
-}
-
-func (a *fakeAPI) GetEmailIdentity(ctx context.Context, in *sesv2.GetEmailIdentityInput, _ ...func(*sesv2.Options)) (*sesv2.GetEmailIdentityOutput, error) {
-	err := a.call(ctx, "GetEmailIdentity")
-	out := a.identities[*in.EmailIdentity]
-	if err == nil && out == nil {
-		err = notFound("Email identity does not exist.")
-	}
-	return out, err
-}
-
-func (a *fakeAPI) GetConfigurationSet(ctx context.Context, in *sesv2.GetConfigurationSetInput, _ ...func(*sesv2.Options)) (*sesv2.GetConfigurationSetOutput, error) {
-	err := a.call(ctx, "GetConfigurationSet")
-	out := a.sets[*in.ConfigurationSetName]
-	if err == nil && out == nil {
-		err = notFound("Configuration set does not exist.")
-	}
-	return out, err
-}
-
-func (a *fakeAPI) GetConfigurationSetEventDestinations(ctx context.Context, in *sesv2.GetConfigurationSetEventDestinationsInput, _ ...func(*sesv2.Options)) (*sesv2.GetConfigurationSetEventDestinationsOutput, error) {
-	return &sesv2.GetConfigurationSetEventDestinationsOutput{EventDestinations: a.destinations[*in.ConfigurationSetName]}, a.call(ctx, "GetConfigurationSetEventDestinations")
-}
-
-func (a *fakeAPI) GetSuppressedDestination(ctx context.Context, in *sesv2.GetSuppressedDestinationInput, _ ...func(*sesv2.Options)) (*sesv2.GetSuppressedDestinationOutput, error) {
-	err := a.call(ctx, "GetSuppressedDestination")
-	reason, ok := a.suppressed[*in.EmailAddress]
-	if err == nil && !ok {
-		err = notFound("Email address does not exist on your suppression list.")
-	}
-	return &sesv2.GetSuppressedDestinationOutput{SuppressedDestination: &types.SuppressedDestination{
-		EmailAddress: in.EmailAddress, Reason: reason, LastUpdateTime: ptr(time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC))}}, err
-}
-
-// A sendingAPI can send too.
-type sendingAPI struct {
-	*fakeAPI
-	sent []string
-}
-
-func (a *sendingAPI) SendEmail(ctx context.Context, in *sesv2.SendEmailInput, _ ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
-	if err := a.call(ctx, "SendEmail"); err != nil {
-		return nil, err
-	}
-	a.sent = append(a.sent, in.Destination.ToAddresses...)
-	return &sesv2.SendEmailOutput{MessageId: ptr(fmt.Sprintf("id-%d", len(a.sent)))}, nil
-}
-
 // A fakeDNS is a server that speaks DNS over connections in memory.
 type fakeDNS struct {
-	hosts  map[string]bool
+	hosts  map[string]string
 	mx     map[string][]string
+	cname  map[string]string
 	txt    map[string][]string
-	silent map[string]bool // names that get no answer
-	down   bool
+	rcode  map[string]dnsmessage.RCode // in place of answers
+	silent string                      // names with this in them get no answer; "" is none
+	cut    bool                        // answers over UDP are cut off
 }
 
 func (d *fakeDNS) resolver() *net.Resolver {
-	return &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return &net.Resolver{PreferGo: true, Dial: func(_ context.Context, network, _ string) (net.Conn, error) {
 		client, server := net.Pipe()
-		go d.serve(server)
+		go d.serve(server, strings.HasPrefix(network, "udp"))
+		if strings.HasPrefix(network, "udp") {
+			return packets{client}, nil
+		}
 		return client, nil
 	}}
 }
 
-// serve answers queries with a length before each, as over TCP (RFC 1035, section
-// 4.2.2): the resolver does so on a connection that is no net.PacketConn.
-func (d *fakeDNS) serve(c net.Conn) {
+// packets tells the resolver that no length stands before a message.
+type packets struct{ net.Conn }
+
+func (packets) ReadFrom([]byte) (int, net.Addr, error) { return 0, nil, errors.ErrUnsupported }
+func (packets) WriteTo([]byte, net.Addr) (int, error)  { return 0, errors.ErrUnsupported }
+
+// serve answers queries, over TCP with a length before each (RFC 1035, section 4.2.2).
+func (d *fakeDNS) serve(c net.Conn, udp bool) {
 	defer c.Close()
+	buf := make([]byte, 65535)
 	for {
-		var size [2]byte
-		if _, err := io.ReadFull(c, size[:]); err != nil {
+		n, err := 0, error(nil)
+		if udp {
+			n, err = c.Read(buf)
+		} else if _, err = io.ReadFull(c, buf[:2]); err == nil {
+			n, err = io.ReadFull(c, buf[:binary.BigEndian.Uint16(buf)])
+		}
+		if err != nil {
 			return
 		}
-		query := make([]byte, binary.BigEndian.Uint16(size[:]))
-		if _, err := io.ReadFull(c, query); err != nil {
-			return
-		}
-		answer := d.answer(query)
+		answer := d.answer(buf[:n], udp)
 		if answer == nil {
 			continue
 		}
-		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)); err != nil {
+		if !udp {
+			answer = append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)
+		}
+		if _, err := c.Write(answer); err != nil {
 			return
 		}
 	}
 }
 
-func (d *fakeDNS) answer(query []byte) []byte {
+func (d *fakeDNS) answer(query []byte, udp bool) []byte {
 	var m dnsmessage.Message
 	if m.Unpack(query) != nil || len(m.Questions) != 1 {
 		return nil
 	}
 	q := m.Questions[0]
 	name := strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
-	if d.down || d.silent[name] {
+	if d.silent != "" && strings.Contains(name, d.silent) {
 		return nil
 	}
 	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
-	head := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}
-	add := func(body dnsmessage.ResourceBody) {
-		m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: body})
-	}
-	switch q.Type {
-	case dnsmessage.TypeA:
-		if d.hosts[name] {
-			add(&dnsmessage.AResource{A: [4]byte{192, 0, 2, 1}})
-		}
-	case dnsmessage.TypeMX:
-		for _, host := range d.mx[name] {
-			add(&dnsmessage.MXResource{Pref: 10, MX: dnsmessage.MustNewName(host + ".")})
-		}
-	case dnsmessage.TypeTXT:
-		for _, text := range d.txt[name] {
-			add(&dnsmessage.TXTResource{TXT: []string{text}})
+	if m.RCode = d.rcode[name]; m.RCode == 0 {
+		m.Answers = d.records(q, name)
+		if _, known := d.hosts[name]; len(m.Answers) == 0 && !known {
+			m.RCode = dnsmessage.RCodeNameError
 		}
 	}
-	if len(m.Answers) == 0 && !d.hosts[name] {
-		m.RCode = dnsmessage.RCodeNameError
+	if udp && d.cut {
+		m.Truncated, m.Answers = true, nil
 	}
 	out, err := m.Pack()
 	if err != nil {
 		panic(err)
 	}
 	return out
+}
+
+// records returns the records of a name, which may be an alias.
+func (d *fakeDNS) records(q dnsmessage.Question, name string) (all []dnsmessage.Resource) {
+	add := func(kind dnsmessage.Type, body dnsmessage.ResourceBody) {
+		all = append(all, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(name + "."), Type: kind, Class: q.Class, TTL: 60}, Body: body})
+	}
+	if target, ok := d.cname[name]; ok {
+		add(dnsmessage.TypeCNAME, &dnsmessage.CNAMEResource{CNAME: dnsmessage.MustNewName(target + ".")})
+		name = target
+	}
+	switch q.Type {
+	case dnsmessage.TypeA:
+		if ip, ok := d.hosts[name]; ok {
+			add(q.Type, &dnsmessage.AResource{A: netip.MustParseAddr(ip).As4()})
+		}
+	case dnsmessage.TypeMX:
+		for _, host := range d.mx[name] {
+			add(q.Type, &dnsmessage.MXResource{Pref: 10, MX: dnsmessage.MustNewName(host + ".")})
+		}
+	case dnsmessage.TypeTXT:
+		for _, text := range d.txt[name] {
+			var parts []string
+			for ; len(text) > 255; text = text[255:] {
+				parts = append(parts, text[:255])
+			}
+			add(q.Type, &dnsmessage.TXTResource{TXT: append(parts, text)})
+		}
+	}
+	return all
 }

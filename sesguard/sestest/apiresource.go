@@ -157,6 +157,10 @@ func (id Identity) dkim(name, region string) object {
 	if id.DKIMTokens == nil {
 		o["Tokens"] = []string{md5Hex(name + "1"), md5Hex(name + "2"), md5Hex(name + "3")}
 	}
+	if id.DKIMOwnKey {
+		o["SigningAttributesOrigin"] = "EXTERNAL"
+		return o
+	}
 	o["SigningHostedZone"] = "dkim.amazonses.com"
 	o["CurrentSigningKeyLength"], o["NextSigningKeyLength"] = "RSA_2048_BIT", "RSA_2048_BIT"
 	return o

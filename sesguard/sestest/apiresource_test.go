@@ -20,10 +20,12 @@ func TestGetEmailIdentity(t *testing.T) {
 		Status: "FAILED", ErrorType: "HOST_NOT_FOUND", DKIMStatus: "PENDING", DKIMTokens: []string{"t1"}, DKIMDisabled: true, NoFeedbackForwarding: true,
 		MailFromDomain: "mail.example.net", MailFromStatus: "PENDING", RejectOnMXFailure: true, ConfigurationSet: "news",
 	})
+	s.Account.SetIdentity("own.example.net", sestest.Identity{DKIMTokens: []string{"selector"}, DKIMOwnKey: true})
 	s.Account.Verify("Ann@example.org")
 	tests := map[string]struct{ name, want string }{
 		"domain":    {"Example.com", "DOMAIN SUCCESS true true; DKIM true SUCCESS 3 tokens AWS_SES RSA_2048_BIT; mail from   USE_DEFAULT_VALUE; set ; error "},
 		"all of it": {"bad.example.net", "DOMAIN FAILED false false; DKIM false PENDING 1 tokens AWS_SES RSA_2048_BIT; mail from mail.example.net PENDING REJECT_MESSAGE; set news; error HOST_NOT_FOUND"},
+		"own key":   {"own.example.net", "DOMAIN SUCCESS true true; DKIM true SUCCESS 1 tokens EXTERNAL ; mail from   USE_DEFAULT_VALUE; set ; error "},
 		"address":   {"Ann@EXAMPLE.org", "EMAIL_ADDRESS SUCCESS true true; DKIM false NOT_STARTED 0 tokens AWS_SES ; mail from   USE_DEFAULT_VALUE; set ; error "},
 	}
 	for name, tt := range tests {

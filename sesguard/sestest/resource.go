@@ -19,6 +19,7 @@ type Identity struct {
 	DKIMStatus   string   // "": that of the identity for a domain, NOT_STARTED for an address
 	DKIMTokens   []string // nil: three that are made of the name
 	DKIMDisabled bool     // SES does not sign
+	DKIMOwnKey   bool     // signed with a key of one's own (BYODKIM): the tokens are its selectors
 
 	MailFromDomain    string // custom MAIL FROM domain; "": none
 	MailFromStatus    string // "": SUCCESS
