@@ -98,8 +98,10 @@ func (v *validator) parts(prefix string, t *Template) (parts []part) {
 			continue
 		}
 		tmpl, err := template.Parse(text.text)
-		if err != nil {
-			v.add(prefix+text.name, "", seserrors.TemplateInvalid, err.Error())
+		if list, ok := stderrors.AsType[template.ErrorList](err); ok {
+			for _, e := range list {
+				v.add(prefix+text.name, "", seserrors.TemplateInvalid, e.Error())
+			}
 			continue
 		}
 		if simple, why := tmpl.Simple(); !simple && t.Name == "" {
@@ -211,7 +213,7 @@ func (v *validator) rendering(field string, parts []part, values map[string]any)
 			if p.Path != "" {
 				at += "." + p.Path
 			}
-			if p.Warning || p.Path != "" && seen[at] {
+			if p.Path != "" && seen[at] {
 				continue
 			}
 			seen[at] = true
