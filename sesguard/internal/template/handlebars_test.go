@@ -124,8 +124,9 @@ func (j *judge) compare(text string, data map[string]any) error {
 	return nil
 }
 
-// wholeContext is {{this}} from behind its braces. Strict mode does not look at it.
-var wholeContext = regexp.MustCompile(`^(this|\.)\s*~?}`)
+// wholeContext is {{this}} or {{..}} from behind the braces. Strict mode does not
+// look at it.
+var wholeContext = regexp.MustCompile(`^((\.\./)*(this|\.\.?))\s*~?}`)
 
 func show(v any) string {
 	s, _ := json.Marshal(v)

@@ -51,8 +51,8 @@ type Template struct {
 // what SES's templates lack of Handlebars.
 func Parse(text string) (*Template, error) {
 	p := &parser{src: text, defined: map[string]bool{}}
-	if at := strings.IndexByte(text, 0); at >= 0 {
-		p.fail(at, "NUL has no place in a template")
+	if before, _, bad := strings.Cut(strings.ToValidUTF8(text, "\x00"), "\x00"); bad {
+		p.fail(len(before), "NUL, or what is not UTF-8, has no place in a template")
 	}
 	p.scan()
 	root := p.list()

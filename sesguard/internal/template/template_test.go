@@ -182,6 +182,7 @@ func TestParseSaysWhereATemplateIsWrong(t *testing.T) {
 		{"index without brackets", "{{a.0}}", `"0" is unexpected`},
 		{"word that is a value in a path", "{{a.true}}", `"true" is unexpected`},
 		{"NUL", "a\x00b", "column 2: NUL"},
+		{"another encoding than UTF-8", "a\nb\xe9", "line 2, column 2: NUL, or what is not UTF-8"},
 		{"partial with a body", "{{#> layout}}x{{/layout}}", "no partials with a body ({{#> layout}})"},
 		{"partial whose name is computed", `{{> (lookup . "x")}}`, `"(lookup" is unexpected`},
 		{"partial whose name is a value", "{{#*inline p}}x{{/inline}}", `no decorators but {{#* inline "name"}}`},

@@ -235,7 +235,8 @@ func (v value) empty() bool {
 	return false
 }
 
-// format writes a value as JavaScript would.
+// format writes a value as JavaScript would; a whole json.Number with all its
+// digits.
 func format(v any) string {
 	switch x := v.(type) {
 	case nil:
@@ -251,6 +252,11 @@ func format(v any) string {
 			return strings.NewReplacer("e-0", "e-", "e+0", "e+").Replace(s)
 		}
 		return strconv.FormatFloat(x, 'f', -1, 64)
+	case json.Number:
+		if n, err := x.Float64(); err == nil && strings.ContainsAny(x.String(), ".eE") {
+			return format(n)
+		}
+		return x.String()
 	case []any:
 		parts := make([]string, len(x))
 		for i := range x {
