@@ -218,7 +218,8 @@ func (g *generator) template() string {
 			text = text[:end] + text[at:]
 		}
 	}
-	return strings.ToValidUTF8(text, "")
+	// An empty name is the context for handlebars.
+	return strings.NewReplacer(`""`, `"a"`, "''", "'a'", "[]", "[a]", "@.", ".").Replace(strings.ToValidUTF8(text, ""))
 }
 
 func (g *generator) list() string {

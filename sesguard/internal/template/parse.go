@@ -323,9 +323,9 @@ func first(s string) string {
 // unexpected says that s has no place where it stands.
 func unexpected(s string) string {
 	switch {
-	case s == "" || closing.MatchString(s):
+	case s == "" || closing(s) != "":
 		return "a name or a value is missing"
-	case strings.IndexByte(`"'[`, s[0]) >= 0 && !quoted.MatchString(s):
+	case strings.IndexByte(`"'[`, s[0]) >= 0:
 		return s[:1] + " has no end"
 	}
 	word, _, _ := strings.Cut(first(s), "}}")

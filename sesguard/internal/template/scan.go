@@ -145,7 +145,7 @@ func (p *parser) lex(t *piece, at int) (*reader, int) {
 		rest := strings.TrimLeftFunc(p.src[at:], isSpace)
 		at = len(p.src) - len(rest)
 		r.end = at
-		if end := closing.FindString(rest); end != "" {
+		if end := closing(rest); end != "" {
 			if strings.Count(end, "}") != 2+strings.Count(t.sigil, "{") {
 				broken(at, "{{ ends with }}, and {{{ with }}}: put a space before a further brace")
 			}
@@ -174,9 +174,18 @@ func (p *parser) lex(t *piece, at int) (*reader, int) {
 var (
 	elseTag = regexp.MustCompile(`^{{~?([\s\p{Z}]*else|\^)[\s\p{Z}]*~?}}`)
 	sigils  = regexp.MustCompile(`^(#[>*]?|[{&^/>*]|[\s\p{Z}]*else\b)`)
-	closing = regexp.MustCompile(`^(}}}}|}~?}}|~?}})`) // what may end a tag
-	braces  = regexp.MustCompile(`{{|}}+`)             // where a tag that cannot be read ends
+	braces  = regexp.MustCompile(`{{|}}+`) // where a tag that cannot be read ends
 )
+
+// closing returns what ends a tag at the start of s, or nothing.
+func closing(s string) string {
+	for _, end := range []string{"}}}}", "}}}", "}~}}", "~}}", "}}"} {
+		if strings.HasPrefix(s, end) {
+			return end
+		}
+	}
+	return ""
+}
 
 // lexeme returns the token at the start of s, and its length; or else where s
 // goes wrong.
@@ -184,13 +193,14 @@ func lexeme(s string) (t token, n int, ok bool) {
 	switch c := s[0:min(1, len(s))]; {
 	case s == "" || strings.HasPrefix(s, "{{"):
 		return t, 0, false
-	case strings.Contains(`"'`, c):
+	case strings.Contains(`"'`, c) && strings.Contains(s[1:], c):
 		n = len(quoted.FindString(s))
-		text := strings.ReplaceAll(s[min(1, n):max(0, n-1)], `\`+c, c)
-		return token{kind: '"', text: text, value: text}, n, n > 0
-	case c == "[":
-		text := strings.NewReplacer(`\]`, `]`, `\\`, `\`).Replace(quoted.FindString(s))
-		return token{kind: '[', text: strings.TrimSuffix(strings.TrimPrefix(text, c), "]")}, len(quoted.FindString(s)), text != ""
+		text := strings.ReplaceAll(s[1:n-1], `\`+c, c)
+		return token{kind: '"', text: text, value: text}, n, true
+	case c == "[" && strings.Contains(s, "]"):
+		segment := quoted.FindString(s)
+		text := strings.NewReplacer(`\]`, `]`, `\\`, `\`).Replace(segment)
+		return token{kind: '[', text: text[1 : len(text)-1]}, len(segment), true
 	case strings.HasPrefix(s, ".."):
 		return token{kind: 'w', text: ".."}, 2, true
 	case c == "." && endsWord(s[1:], "=~}/.)|"):
@@ -198,19 +208,21 @@ func lexeme(s string) (t token, n int, ok bool) {
 	case strings.Contains("./@()=|", c):
 		return token{kind: s[0], text: c}, 1, true
 	}
-	if as := names.FindString(s); as != "" {
-		return token{kind: 'a'}, len(as), true
+	n = strings.IndexFunc(s, func(r rune) bool { return isSpace(r) || strings.ContainsRune(notInName, r) })
+	if n <= 0 {
+		return t, 0, false
 	}
 	if word := literals.FindString(s); word != "" && endsWord(s[len(word):], "~})") {
 		return token{kind: 'v', text: word, value: literal(word)}, len(word), true
 	}
-	n = strings.IndexFunc(s, func(r rune) bool { return isSpace(r) || strings.ContainsRune(notInName, r) })
-	return token{kind: 'w', text: s[:max(n, 0)]}, max(n, 0), n > 0 && endsWord(s[n:], "=~}/.)|")
+	if names := strings.TrimLeftFunc(s[n:], isSpace); s[:n] == "as" && len(names) < len(s)-n && strings.HasPrefix(names, "|") {
+		return token{kind: 'a'}, len(s) - len(names) + 1, true
+	}
+	return token{kind: 'w', text: s[:n]}, n, endsWord(s[n:], "=~}/.)|")
 }
 
 var (
 	quoted   = regexp.MustCompile(`^("(\\"|[^"])*"|'(\\'|[^'])*'|\[(\\\]|[^\]])*\])`)
-	names    = regexp.MustCompile(`^as[\s\p{Z}]+\|`)
 	literals = regexp.MustCompile(`^(true|false|null|undefined|-?[0-9]+(\.[0-9]+)?)`)
 )
 
