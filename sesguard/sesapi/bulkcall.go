@@ -36,7 +36,7 @@ func (r *bulkRun) input() *sesv2.SendBulkEmailInput {
 func (b *Bulker) call(ctx context.Context, in *sesv2.SendBulkEmailInput) []reply {
 	n := len(in.BulkEmailEntries)
 	w := b.door.witness()
-	limited, cancel := within(context.WithValue(ctx, bulkKey{}, true), attemptTimeout)
+	limited, cancel := within(ctx, attemptTimeout)
 	defer cancel()
 	out, err := b.api.SendBulkEmail(limited, in, b.door.watch(w))
 	if err == nil {

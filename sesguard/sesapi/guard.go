@@ -81,7 +81,7 @@ func (s *guardedStack) attach(stack *middleware.Stack) error {
 
 // checkBulk refuses a bulk that SES would accept and not send.
 func checkBulk(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput, md middleware.Metadata, err error) {
-	if params, ok := in.Parameters.(*sesv2.SendBulkEmailInput); ok && ctx.Value(bulkKey{}) == nil {
+	if params, ok := in.Parameters.(*sesv2.SendBulkEmailInput); ok {
 		var v validator
 		v.bulkContent(params)
 		if err := v.err(); err != nil {
@@ -90,9 +90,6 @@ func checkBulk(ctx context.Context, in middleware.InitializeInput, next middlewa
 	}
 	return next.HandleInitialize(ctx, in)
 }
-
-// bulkKey is in the context of a call that a Bulker makes, which has checked it.
-type bulkKey struct{}
 
 func (*guardedStack) ID() string { return "SesguardGuard" }
 
