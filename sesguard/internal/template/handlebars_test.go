@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // The test against Handlebars needs Node.js: .ci/interop/templates/run gives it
@@ -20,6 +23,7 @@ var (
 	judgeFile    = flag.String("handlebars.judge", "", "the program that asks Handlebars")
 	judgeModules = flag.String("handlebars.modules", "", "the folder that holds npm's handlebars")
 	judgeCases   = flag.Int("handlebars.n", 10_000, "random templates")
+	judgeFolder  = flag.String("handlebars.folder", "", "a folder with further templates")
 	judgeSeed    = flag.Uint64("handlebars.seed", 1, "of the random templates")
 )
 
@@ -179,6 +183,9 @@ func TestHandlebarsAgrees(t *testing.T) {
 			t.Errorf("%s, without data: %s\n%v", tt.name, tt.text, err)
 		}
 	}
+	if *judgeFolder != "" {
+		j.folder(*judgeFolder)
+	}
 	faults := 0
 	for i := range *judgeCases {
 		g := &generator{Rand: rand.New(rand.NewPCG(*judgeSeed, uint64(i)))}
@@ -191,6 +198,27 @@ func TestHandlebarsAgrees(t *testing.T) {
 		}
 	}
 	t.Logf("%d written and %d random templates: %s", len(written), *judgeCases, show(j.told))
+}
+
+// folder compares all files that hold a tag, without data.
+func (j *judge) folder(dir string) {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !utf8.Valid(text) || !strings.Contains(string(text), "{{") || len(text) > 1<<20 {
+			return err
+		}
+		j.told["files"]++
+		if err := j.compare(string(text), map[string]any{}); err != nil {
+			j.t.Errorf("%s: %v", path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		j.t.Error(err)
+	}
 }
 
 // A generator makes random templates and data with the same few names.
