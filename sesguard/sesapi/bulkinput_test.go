@@ -236,3 +236,13 @@ func TestGuardedSendBulkEmailChecksTemplateContent(t *testing.T) {
 		})
 	}
 }
+
+func TestGuardedSendBulkEmailTellsAHundredProblemsAtMost(t *testing.T) {
+	in := &sesv2.SendBulkEmailInput{DefaultContent: &sestypes.BulkEmailContent{Template: &sestypes.Template{
+		TemplateContent: &sestypes.EmailTemplateContent{Text: aws.String("{{a}}{{b}}{{c}}")},
+	}}, BulkEmailEntries: make([]sestypes.BulkEmailEntry, 50)}
+	_, err := sdkClient(answer(200, "", "{}"), Guard(sesguard.Options{})).SendBulkEmail(t.Context(), in)
+	if got := fieldsOf(t, err); len(got) != 100 {
+		t.Errorf("%d problems, want 100", len(got))
+	}
+}

@@ -372,7 +372,7 @@ func (g *generator) value(depth int) any {
 		return g.of("text", "<b>", "é", "5")
 	case n == 3:
 		return []any{1, -2.5, 1e21, 1e-7, 123456789}[g.IntN(5)]
-	case n == 4:
+	case n == 4 && depth == 0:
 		return true
 	case n == 5 && depth < 3:
 		return nil
