@@ -12,7 +12,7 @@
 //	escape    SES escapes nothing
 //	lines     a tag that has a line for itself leaves the line (not known of SES)
 //	null      a value that is null is missing
-//	this      so is {{this}} where the context is null or absent
+//	this      so is {{this}}, or what a name behind "as" stands for, if it is null or absent
 //	test      what a helper is applied to may be absent at any depth: it is no failure
 //	section   so may the value of a section, {{#a}} or {{^a}}
 //	fields    text and numbers have no fields ("length"), and nothing is inherited

@@ -128,9 +128,9 @@ func (j *judge) compare(text string, data map[string]any) error {
 	return nil
 }
 
-// wholeContext is {{this}} or {{..}} from behind the braces. Strict mode does not
-// look at it.
-var wholeContext = regexp.MustCompile(`^((\.\./)*(this|\.\.?))\s*~?}`)
+// wholeContext is {{this}}, {{..}} or a name behind "as", from behind the braces.
+// Strict mode does not look at it.
+var wholeContext = regexp.MustCompile(`^((\.\./)*(this|\.\.?)|x|i)\s*~?}`)
 
 func show(v any) string {
 	s, _ := json.Marshal(v)
