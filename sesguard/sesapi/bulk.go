@@ -41,8 +41,9 @@ type Bulk struct {
 	ChunkSize int
 
 	// Progress, if not nil, is told the result of each entry as it comes, in the
-	// goroutine of Send, which goes on when it returns. It must not wait for the
-	// Guard's Shutdown, which waits for Send.
+	// goroutine of Send, which goes on when it returns: while it waits, all
+	// entries do, and their policies' time passes. It must not wait for the Guard's
+	// Shutdown, which waits for Send.
 	Progress func(entry int, r BulkResult)
 }
 

@@ -146,11 +146,16 @@ func (r *bulkRun) attempt(ctx context.Context, n int) (*sesguard.Receipt, error)
 func (r *bulkRun) send() {
 	slices.SortFunc(r.chunk, func(a, b *seat) int { return a.n - b.n })
 	if r.paced.Load() {
-		_ = pace.Wait(r.ctx, r.api) // it fails only if ctx has ended, and then so does the call
+		_ = pace.Wait(r.sends, r.api) // it fails only if they have ended
 	}
-	r.calling = true
-	replies := r.call(r.ctx, r.input())
-	r.calling = false
+	var replies []reply
+	if r.sends.Err() != nil { // since the attempts came
+		replies = repeat(seserrors.FromContext(r.sends, opSendBulk), len(r.chunk))
+	} else {
+		r.calling = true
+		replies = r.call(r.ctx, r.input())
+		r.calling = false
+	}
 	for _, reply := range replies {
 		if e := seserrors.Classify(reply.err); r.refusal == nil && r.refusesAll(e, reply.whole) {
 			r.refusal = e

@@ -73,8 +73,9 @@
 // A [Template] is filled in by SES, which accepts a mail that lacks a value and
 // never sends it: [Template.Check] finds that before. [Templates] reads the text
 // of stored ones. A [Bulker] sends a template to many, up to 50 in a call of
-// SendBulkEmail, with a receipt or an error for each; Guard and Wrap leave calls
-// of SendBulkEmail to the SDK, whose retries send all 50 again.
+// SendBulkEmail, with a receipt or an error for each. Guard checks the inline
+// templates of calls of SendBulkEmail too, and leaves the rest of them to the SDK,
+// whose retries send all 50 again.
 //
 // # Credentials
 //

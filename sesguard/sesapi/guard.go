@@ -29,6 +29,10 @@ import (
 // tag already is refused. Tags in the header of raw content then become
 // parameters too, since SES would overlook them beside one.
 //
+// Of SendBulkEmail calls Guard checks the data of each entry against an inline
+// template, and refuses the call if SES would not send one of them; a [Bulker]
+// does more.
+//
 // Use one Guard for one client: limiter and breaker are shared by all calls.
 //
 // [seserrors.Error]: https://pkg.go.dev/github.com/sesguard/sesguard-go/errors#Error
@@ -60,15 +64,31 @@ type guardedStack struct {
 }
 
 // attach puts the guard's loop around a SendEmail stack and the witness's steps
-// into it.
+// into it, and the check of templates before a SendBulkEmail.
 func (s *guardedStack) attach(stack *middleware.Stack) error {
-	if stack.ID() != "SendEmail" {
+	switch stack.ID() {
+	case "SendEmail":
+	case "SendBulkEmail":
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("SesguardTemplates", checkBulk), middleware.Before)
+	default:
 		return nil
 	}
 	if err := s.call.attach(stack); err != nil {
 		return err
 	}
 	return stack.Initialize.Add(s, middleware.Before)
+}
+
+// checkBulk refuses a bulk that SES would accept and not send.
+func checkBulk(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput, md middleware.Metadata, err error) {
+	if params, ok := in.Parameters.(*sesv2.SendBulkEmailInput); ok {
+		var v validator
+		v.bulkContent(params)
+		if err := v.err(); err != nil {
+			return out, md, err
+		}
+	}
+	return next.HandleInitialize(ctx, in)
 }
 
 func (*guardedStack) ID() string { return "SesguardGuard" }

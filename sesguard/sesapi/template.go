@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -98,8 +99,10 @@ func (v *validator) parts(prefix string, t *Template) (parts []part) {
 			continue
 		}
 		tmpl, err := template.Parse(text.text)
-		if err != nil {
-			v.add(prefix+text.name, "", seserrors.TemplateInvalid, err.Error())
+		if list, ok := stderrors.AsType[template.ErrorList](err); ok {
+			for _, e := range list {
+				v.add(prefix+text.name, "", seserrors.TemplateInvalid, e.Error())
+			}
 			continue
 		}
 		if simple, why := tmpl.Simple(); !simple && t.Name == "" {
@@ -211,7 +214,7 @@ func (v *validator) rendering(field string, parts []part, values map[string]any)
 			if p.Path != "" {
 				at += "." + p.Path
 			}
-			if p.Warning || p.Path != "" && seen[at] {
+			if p.Path != "" && seen[at] {
 				continue
 			}
 			seen[at] = true
@@ -262,16 +265,51 @@ func (v *validator) templateContent(c *sestypes.EmailContent) {
 		return
 	}
 	const at = "Content.Template."
-	data := aws.ToString(c.Template.TemplateData)
-	values, ok := map[string]any{}, true
-	if data != "" {
-		values, ok = object(data)
+	values := v.data(at+"TemplateData", c.Template.TemplateData)
+	v.rendering(at+"TemplateData", v.inline(at, c.Template), values)
+}
+
+// bulkContent checks the template of a SendBulkEmail input: the data of each
+// entry as SES merges it with the defaults, and the text where it is inline.
+func (v *validator) bulkContent(in *sesv2.SendBulkEmailInput) {
+	if in.DefaultContent == nil || in.DefaultContent.Template == nil {
+		return
 	}
+	const at = "DefaultContent.Template."
+	defaults := v.data(at+"TemplateData", in.DefaultContent.Template.TemplateData)
+	parts := v.inline(at, in.DefaultContent.Template)
+	for i, e := range in.BulkEmailEntries {
+		var own *string
+		if c := e.ReplacementEmailContent; c != nil && c.ReplacementTemplate != nil {
+			own = c.ReplacementTemplate.ReplacementTemplateData
+		}
+		field := item("BulkEmailEntries", i) + ".ReplacementEmailContent.ReplacementTemplate.ReplacementTemplateData"
+		if values := v.data(field, own); values != nil && defaults != nil {
+			merged, _ := template.Merge(defaults, values).(map[string]any)
+			v.rendering(field, parts, merged)
+		}
+	}
+	v.problems = v.problems[:min(len(v.problems), mostOfBulk)]
+}
+
+// data returns the data of an input made for the SDK, nil if it is no object.
+// None is an empty one.
+func (v *validator) data(field string, text *string) map[string]any {
+	if aws.ToString(text) == "" {
+		return map[string]any{}
+	}
+	values, ok := object(*text)
 	if !ok || values == nil {
-		v.add(at+"TemplateData", "", seserrors.TemplateInvalid, "it is no JSON object")
+		v.add(field, "", seserrors.TemplateInvalid, "it is no JSON object")
 	}
-	if inline := c.Template.TemplateContent; inline != nil {
-		t := &Template{Subject: aws.ToString(inline.Subject), Text: aws.ToString(inline.Text), HTML: aws.ToString(inline.Html)}
-		v.rendering(at+"TemplateData", v.parts(at+"TemplateContent.", t), values)
+	return values
+}
+
+// inline returns the parts of an inline template; a stored one has none.
+func (v *validator) inline(prefix string, t *sestypes.Template) []part {
+	c := t.TemplateContent
+	if c == nil {
+		return nil
 	}
+	return v.parts(prefix+"TemplateContent.", &Template{Subject: aws.ToString(c.Subject), Text: aws.ToString(c.Text), HTML: aws.ToString(c.Html)})
 }

@@ -107,7 +107,13 @@ func (t *templated) data() (any, *refusal) {
 // decodeData reads a JSON object. No data at all is an empty one.
 func decodeData(data string) (any, error) {
 	var values map[string]any
-	err := json.Unmarshal([]byte(cmp.Or(strings.TrimSpace(data), "{}")), &values)
+	text := cmp.Or(strings.TrimSpace(data), "{}")
+	if !json.Valid([]byte(text)) {
+		return nil, errors.New("no JSON")
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber() // one of any size is a number
+	err := d.Decode(&values)
 	if err == nil && values == nil {
 		err = errors.New("null is no object")
 	}

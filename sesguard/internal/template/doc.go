@@ -5,18 +5,19 @@
 // # The language
 //
 // SES's templates are Handlebars ("Advanced email personalization", Amazon SES
-// Developer Guide):
+// Developer Guide, which refers to "Built-in Helpers" of handlebarsjs.com):
 //
 //	{{a.b}}, {{a/b}}, {{[odd key]}}   a value; {{{a.b}}} and {{&a.b}} are the same, since SES escapes nothing
+//	{{l.[0]}}                         an item of a list
 //	{{this}}, {{.}}, {{../a}}         the present context, and a path from the one around it
 //	{{@index}}, {{@key}}              inside each; also @first, @last and @root
 //	{{#if a}} {{else if b}} {{else}} {{/if}}
 //	{{#unless a}}, {{#with a}}, {{#each a}}, {{#a}}, {{^a}}
 //	{{#each a as |item key|}}         names for what each and with give
-//	{{#* inline "n"}} {{/inline}}     an inline partial, called by {{> n}}, {{> n context key=value}} or {{#> n}} {{/n}}
+//	{{#* inline "n"}} {{/inline}}     an inline partial, called by {{> n}} or {{> n context key=value}}
 //	{{lookup a "b"}}, {{log a}}       the built-in helpers that are no blocks
 //	{{! }}, {{!-- --}}                comments
-//	{{~a~}}                           without the white space beside it; a tag of a block, a comment or a partial that has a line for itself takes the line with it
+//	{{~a~}}                           without the white space beside it
 //	\{{                               two braces
 //
 // Subject, text and HTML of a mail are templates of their own and share no
@@ -24,11 +25,16 @@
 // they are never missing, whatever the data holds, and stay in the result of
 // [Template.Execute] as they stand.
 //
+// What else Handlebars has is an error of [Parse] that names it: partials with a
+// body, partials whose name is computed, raw blocks, decorators, and helpers that
+// a program would add. A line that holds nothing but a tag stays: it is not known
+// whether SES takes it away, as Handlebars does.
+//
 // # What is missing
 //
-// A path whose value is absent or null fails the mail when SES comes to it. The
-// test of if, unless, with, each and of a section may be absent: it counts as
-// false. So [Template.Check] walks the way that the data opens, and reports what
+// A path whose value is absent or null fails the mail when SES comes to it. What
+// if, unless, with, each, lookup, a section or a partial is applied to may be
+// absent. So [Template.Check] walks the way that the data opens, and reports what
 // lies on it.
 //
 // # Hostile templates

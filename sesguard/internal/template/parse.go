@@ -1,9 +1,41 @@
 package template
 
-import "strings"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
-// maxDepth bounds how deep blocks, expressions and partials nest.
-const maxDepth = 1000
+const (
+	maxDepth  = 1000 // of blocks, expressions and partials
+	maxErrors = 10   // that are told of a template
+)
+
+// A SyntaxError says why a text is no template, and where.
+type SyntaxError struct {
+	Line, Column int // from 1; columns count characters
+	Msg          string
+
+	pos int // in octets
+}
+
+// Error returns the place and the message on one line.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("template: line %d, column %d: %s", e.Line, e.Column, e.Msg)
+}
+
+// An ErrorList is what is wrong with a text, in its order.
+type ErrorList []*SyntaxError
+
+// Error returns the first error, and how many follow.
+func (l ErrorList) Error() string {
+	if len(l) == 1 {
+		return l[0].Error()
+	}
+	return fmt.Sprintf("%v (and %d more)", l[0], len(l)-1)
+}
 
 // A Template is the text of a subject or a body that was parsed. It is safe for
 // concurrent use.
@@ -13,28 +45,33 @@ type Template struct {
 	simple string // why inline content cannot carry it
 }
 
-// Parse reads a template. It reports a block, tag or string without an end, an
-// end without a block, an unknown helper, wrong arguments of a known one, and a
-// partial that is defined nowhere, as a *SyntaxError.
+// Parse reads a template. The error is an ErrorList, with ten errors at most: of
+// a block, tag or string without an end, an end without a block, an unknown
+// helper, wrong arguments of a known one, a partial that is defined nowhere, and
+// what SES's templates lack of Handlebars.
 func Parse(text string) (*Template, error) {
-	pieces, err := scan(text)
-	if err != nil {
-		return nil, err
+	p := &parser{src: text, defined: map[string]bool{}}
+	if before, _, bad := strings.Cut(strings.ToValidUTF8(text, "\x00"), "\x00"); bad {
+		p.fail(len(before), "NUL, or what is not UTF-8, has no place in a template")
 	}
-	p := &parser{src: text, pieces: pieces, indents: trim(pieces), defined: map[string]bool{}}
-	root, end, err := p.list()
-	switch {
-	case err != nil:
-		return nil, err
-	case end != nil && end.sigil == "else":
-		return nil, p.fail(end.pos, "else stands outside of a block")
-	case end != nil:
-		return nil, p.fail(end.pos, "{{/%s}} ends nothing", first(strings.TrimSpace(end.text)))
+	p.scan()
+	root := p.list()
+	for p.end != nil && !p.stopped { // it closes nothing
+		if p.end.sigil == "else" {
+			p.fail(p.end.pos, "else stands outside of a block")
+		} else if !p.end.broken {
+			p.fail(p.end.pos, "{{/%s}} ends nothing", first(p.end.name()))
+		}
+		p.list()
 	}
 	for _, c := range p.calls {
-		if !p.defined[c.name] && c.fallback == nil && c.name != partialBlock {
-			return nil, p.fail(c.pos, "the partial %q is not defined in this template", first(c.name))
+		if !p.defined[c.name] {
+			p.fail(c.pos, "the partial %q is not defined in this template", first(c.name))
 		}
+	}
+	if len(p.errs) > 0 {
+		slices.SortStableFunc(p.errs, func(a, b *SyntaxError) int { return cmp.Compare(a.pos, b.pos) })
+		return nil, p.errs
 	}
 	return &Template{src: text, root: root, simple: p.simple}, nil
 }
@@ -44,284 +81,253 @@ func Parse(text string) (*Template, error) {
 // (TemplateContent of EmailTemplateContent, Amazon SES API v2 Reference).
 func (t *Template) Simple() (ok bool, why string) { return t.simple == "", t.simple }
 
-// A parser makes a tree of pieces.
+// A parser makes a tree of a text. Behind an error it goes on as well as it can,
+// to find further ones.
 type parser struct {
 	src     string
 	pieces  []piece
-	indents []string
-	next    int
-	depth   int
+	next    int      // of pieces
+	end     *piece   // the else or closing tag that ended the last list; nil: the end of the text
+	open    []string // names of the blocks around
 	defined map[string]bool
 	calls   []*call
 	simple  string
+	errs    ErrorList
+	stopped bool // the rest of the text is not looked at
 }
 
-func (p *parser) fail(pos int, format string, args ...any) error {
-	return fail(p.src, pos, format, args...)
+func (p *parser) fail(pos int, format string, args ...any) {
+	if p.stopped {
+		return
+	}
+	e := &SyntaxError{Msg: fmt.Sprintf(format, args...), pos: pos}
+	e.Line, e.Column = position(p.src, pos)
+	p.errs = append(p.errs, e)
+	p.stopped = len(p.errs) == maxErrors
+}
+
+// stop is fail for an error behind which nothing can be read.
+func (p *parser) stop(pos int, format string, args ...any) {
+	p.fail(pos, format, args...)
+	p.stopped = true
+}
+
+func position(src string, pos int) (line, column int) {
+	before := src[:min(pos, len(src))]
+	line = 1 + strings.Count(before, "\n")
+	return line, 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 }
 
 // complex remembers the first part of the template that inline content cannot
 // carry.
 func (p *parser) complex(tag *piece, what string) {
 	if p.simple == "" {
-		p.simple = strings.TrimPrefix(p.fail(tag.pos, "%s needs a stored template", what).Error(), "template: ")
+		line, column := position(p.src, tag.pos)
+		p.simple = fmt.Sprintf("line %d, column %d: %s needs a stored template", line, column, what)
 	}
 }
 
-// list reads up to the next else or closing tag, which it returns, or to the end.
-func (p *parser) list() (*list, *piece, error) {
+// list reads up to the next else or closing tag, or to the end, and sets p.end.
+func (p *parser) list() *list {
 	l := &list{}
-	for p.next < len(p.pieces) {
+	for p.next < len(p.pieces) && !p.stopped {
 		tag := &p.pieces[p.next]
-		indent := p.indents[p.next]
 		p.next++
-		var n node
-		var err error
-		switch {
-		case !tag.tag:
-			n = textNode(tag.text)
-		case tag.sigil == "!":
-			continue
-		case tag.sigil == "else" || tag.sigil == "/":
-			return l, tag, nil
-		case tag.sigil == "#" || tag.sigil == "^":
-			n, err = p.block(tag)
-		case tag.sigil == "#*":
-			n, err = nil, p.inline(tag, l)
-		case tag.sigil == ">" || tag.sigil == "#>":
-			n, err = p.call(tag, indent)
-		case tag.sigil == "*":
-			err = p.fail(tag.pos, "decorators other than {{#* inline}} are unknown")
+		switch tag.sigil {
+		case "":
+			l.nodes = append(l.nodes, tag.text)
+		case "else", "/":
+			p.end = tag
+			return l
+		case "#", "^":
+			l.nodes = append(l.nodes, p.block(tag))
+		case "#*":
+			p.inline(tag, l)
+		case ">", "#>":
+			l.nodes = append(l.nodes, p.call(tag))
+		case "*":
+			p.fail(tag.pos, "SES's templates have no decorators but {{#* inline}}")
 		default:
-			n, err = p.output(tag)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if n != nil {
-			l.nodes = append(l.nodes, n)
+			l.nodes = append(l.nodes, p.output(tag))
 		}
 	}
-	return l, nil, nil
+	p.end = nil
+	return l
 }
 
-func (p *parser) reader(tag *piece) *reader {
-	return &reader{src: p.src, at: tag.textPos, end: tag.textPos + len(tag.text)}
-}
-
-func (p *parser) output(tag *piece) (node, error) {
-	r := p.reader(tag)
-	e, params, err := r.head()
-	if err != nil {
-		return nil, err
+func (p *parser) output(tag *piece) node {
+	e := tag.head
+	if tag.params != nil {
+		p.fail(tag.pos, "only a block takes names behind as")
 	}
-	if params != nil {
-		return nil, p.fail(tag.pos, "only a block takes names behind as")
-	}
-	if e.path != nil && (blockHelpers[e.path.text] || e.path.text == "lookup" || e.path.text == "log") && e.helper == "" {
+	if e.helper == "" && e.path.isName() && helpers[e.path.text] != noHelper {
 		e.helper = e.path.text
 	}
 	if e.helper != "" {
 		p.complex(tag, "the helper "+first(e.helper))
-		if err := valueHelper(p.src, e); err != nil {
-			return nil, err
+		if bad := e.check(); bad != nil {
+			p.fail(bad.pos, "%s", bad.Msg)
 		}
 	}
-	return &output{e}, nil
+	return e
 }
-
-// valueHelper checks a helper that is called outside of a block.
-func valueHelper(src string, e *expr) error {
-	switch {
-	case e.helper == "log":
-		return nil
-	case e.helper == "lookup" && len(e.args) == 2:
-		return nil
-	case e.helper == "lookup":
-		return fail(src, e.pos, "lookup takes two arguments")
-	case blockHelpers[e.helper]:
-		return fail(src, e.pos, "%s is a block: write {{#%s …}}", e.helper, e.helper)
-	}
-	return fail(src, e.pos, "the helper %q is unknown", first(e.helper))
-}
-
-var blockHelpers = map[string]bool{"if": true, "unless": true, "with": true, "each": true}
 
 // block reads a block from behind its opening tag to behind its closing tag.
-func (p *parser) block(tag *piece) (node, error) {
-	b, err := p.opening(tag)
-	if err != nil {
-		return nil, err
+func (p *parser) block(tag *piece) node {
+	b := p.opening(tag)
+	p.branches(b, tag, tag)
+	if tag.sigil == "^" {
+		b.body, b.otherwise = b.otherwise, b.body
 	}
-	end, err := p.branches(b, tag)
-	if err != nil {
-		return nil, err
-	}
-	return b, p.closes(tag, end)
+	return b
 }
 
 // opening reads the tag of a block, or what stands behind else.
-func (p *parser) opening(tag *piece) (*block, error) {
+func (p *parser) opening(tag *piece) *block {
 	p.complex(tag, "a block")
-	r := p.reader(tag)
-	e, params, err := r.head()
-	if err != nil {
-		return nil, err
+	e := tag.head
+	b := &block{arg: e, params: tag.params}
+	name, kind := cmp.Or(e.helper, e.path.text), noHelper
+	if e.path.isName() {
+		kind = helpers[name]
 	}
-	b := &block{pos: tag.pos, arg: e, params: params, inverse: tag.sigil == "^"}
-	if e.path == nil {
-		return nil, p.fail(e.pos, "a block begins with a name")
-	}
-	if !blockHelpers[e.path.text] {
-		if e.helper != "" {
-			return nil, p.fail(e.pos, "the helper %q is unknown", first(e.helper))
-		}
-		return b, nil
-	}
-	b.helper = e.path.text
-	if len(e.args) != 1 {
-		return nil, p.fail(e.pos, "%s takes one argument", b.helper)
-	}
-	b.arg, b.hash = e.args[0], e.hash
-	return b, nil
-}
-
-// branches reads what stands in a block, and returns its closing tag.
-func (p *parser) branches(b *block, tag *piece) (end *piece, err error) {
-	if p.depth++; p.depth > maxDepth {
-		return nil, p.fail(tag.pos, "blocks nest deeper than %d", maxDepth)
-	}
-	defer func() { p.depth-- }()
-	if b.body, end, err = p.list(); err != nil {
-		return nil, err
-	}
-	if end == nil || end.sigil != "else" {
-		return end, nil
-	}
-	if strings.TrimSpace(end.text) != "" { // else if …: a block in the else, that ends with this one
-		chained, err := p.opening(end)
-		if err != nil {
-			return nil, err
-		}
-		b.otherwise = &list{nodes: []node{chained}}
-		return p.branches(chained, end)
-	}
-	if b.otherwise, end, err = p.list(); err != nil {
-		return nil, err
-	}
-	if end != nil && end.sigil == "else" {
-		return nil, p.fail(end.pos, "the block has an else already")
-	}
-	return end, nil
-}
-
-// closes checks that end closes what tag opens.
-func (p *parser) closes(tag, end *piece) error {
-	name := opened(tag.text)
-	if end == nil {
-		return p.fail(tag.pos, "{{%s%s}} has no end", tag.sigil, first(name))
-	}
-	if end.sigil != "/" {
-		return p.fail(end.pos, "else has no place in {{%s%s}}", tag.sigil, first(name))
-	}
-	if got := strings.TrimSpace(end.text); got != name {
-		return p.fail(end.pos, "{{/%s}} stands where {{/%s}} must", first(got), first(name))
-	}
-	return nil
-}
-
-// opened returns the name in an opening tag that its closing tag repeats.
-func opened(text string) string {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return ""
-	}
-	if n := strings.IndexAny(text, white+`("'[`); n > 0 && text[n] != '[' {
-		return text[:n]
-	} else if n < 0 {
-		return text
-	}
-	r := &reader{src: text, end: len(text)}
-	if text[0] == '"' || text[0] == '\'' {
-		if n := quoted(text); n > 0 {
-			return text[:n]
+	switch {
+	case kind == noHelper && e.helper == "": // a section
+	case kind != blockHelper:
+		p.fail(e.pos, "the block helper %q is unknown", first(name))
+	case len(e.args) != 1:
+		p.fail(e.pos, "%s takes one argument", name)
+	default:
+		b.helper, b.arg = name, e.args[0]
+		for _, pair := range e.hash {
+			if pair.key == "includeZero" {
+				b.zero = pair.expr
+			}
 		}
 	}
-	if path, err := r.path(); err == nil {
-		return path.text
+	return b
+}
+
+// branches reads what stands in the block of tag, up to behind its closing tag.
+// With "else if", last is the tag of the block in the else, which ends with this
+// one.
+func (p *parser) branches(b *block, tag, last *piece) {
+	if len(p.open) == maxDepth {
+		p.stop(last.pos, "blocks nest deeper than %d", maxDepth)
+		return
 	}
-	return text
+	p.open = append(p.open, tag.head.path.text)
+	defer func() { p.open = p.open[:len(p.open)-1] }()
+	b.body = p.list()
+	if p.end == nil || p.end.sigil != "else" {
+		p.closes(tag)
+		return
+	}
+	if chained := p.end; chained.head != nil {
+		if tag.sigil == "^" {
+			p.fail(chained.pos, "a block of {{^ takes no else with a condition")
+		}
+		inner := p.opening(chained)
+		b.otherwise = &list{nodes: []node{inner}}
+		p.branches(inner, tag, chained)
+		return
+	}
+	b.otherwise = p.list()
+	for p.end != nil && p.end.sigil == "else" {
+		p.fail(p.end.pos, "the block has an else already")
+		p.list()
+	}
+	p.closes(tag)
+}
+
+// closes checks that p.end closes what tag opens.
+func (p *parser) closes(tag *piece) {
+	name := tag.head.path.text
+	switch {
+	case p.end == nil:
+		p.fail(tag.pos, "{{%s%s}} has no end", tag.sigil, first(name))
+	case tag.broken || p.end.broken || p.end.name() == name:
+	case slices.Contains(p.open[:len(p.open)-1], p.end.name()): // it ends a block around this one
+		p.fail(tag.pos, "{{%s%s}} has no end", tag.sigil, first(name))
+		p.next--
+	default:
+		p.fail(p.end.pos, "{{/%s}} stands where {{/%s}} must", first(p.end.name()), first(name))
+	}
+}
+
+// name returns what a closing tag closes.
+func (t *piece) name() string {
+	if t.head.helper != "" || t.params != nil {
+		return t.head.path.text + " …"
+	}
+	return t.head.path.text
 }
 
 // inline reads the definition of an inline partial into l.
-func (p *parser) inline(tag *piece, l *list) error {
+func (p *parser) inline(tag *piece, l *list) {
 	p.complex(tag, "an inline partial")
-	e, _, err := p.reader(tag).head()
-	if err != nil {
-		return err
+	e := tag.head
+	name, ok := "", false
+	if len(e.args) == 1 && len(e.hash) == 0 && e.helper == "inline" {
+		name, ok = e.args[0].value.(string)
 	}
-	if e.helper != "inline" || len(e.args) != 1 {
-		return p.fail(tag.pos, `only {{#* inline "name"}} is known`)
-	}
-	name, ok := e.args[0].value.(string)
-	if !ok && e.args[0].path != nil {
-		name, ok = e.args[0].path.text, true
-	}
-	if !ok {
-		return p.fail(tag.pos, "the name of an inline partial stands in quotes")
+	if !ok && !tag.broken {
+		p.fail(tag.pos, `SES's templates have no decorators but {{#* inline "name"}}`)
 	}
 	var b block
-	end, err := p.branches(&b, tag)
-	if err != nil {
-		return err
-	}
+	p.branches(&b, tag, tag)
 	if b.otherwise != nil {
-		return p.fail(tag.pos, "an inline partial has no else")
+		p.fail(tag.pos, "an inline partial has no else")
 	}
 	if l.partials == nil {
 		l.partials = map[string]*list{}
 	}
 	l.partials[name] = b.body
 	p.defined[name] = true
-	return p.closes(tag, end)
 }
 
-// partialBlock is what the body of {{#> n}} is called in the partial n.
-const partialBlock = "@partial-block"
-
 // call reads a call of a partial.
-func (p *parser) call(tag *piece, indent string) (node, error) {
+func (p *parser) call(tag *piece) node {
 	p.complex(tag, "a partial")
-	r := p.reader(tag)
-	r.skipSpace()
-	e, _, err := r.head()
-	if err != nil {
-		return nil, err
-	}
-	if e.path == nil || len(e.args) > 1 {
-		return nil, p.fail(tag.pos, "a partial is called by its name, with at most one context")
-	}
-	c := &call{pos: tag.pos, name: e.path.text, hash: e.hash, indent: indent}
-	if e.path.own && len(e.path.parts) == 1 || strings.HasPrefix(c.name, "[") {
-		c.name = e.path.parts[0]
-	}
-	if len(e.args) == 1 {
+	e := tag.head
+	c := &call{pos: tag.pos, name: e.path.text, hash: e.hash}
+	switch {
+	case tag.sigil == "#>":
+		p.fail(tag.pos, `SES's templates have no partials with a body ({{#> %s}}): define them by {{#* inline "%[1]s"}}`, first(c.name))
+		p.branches(new(block), tag, tag)
+		return c
+	case tag.broken:
+		return c
+	case len(e.args) > 1 || tag.params != nil:
+		p.fail(tag.pos, "a partial is called by its name, with at most one context")
+	case len(e.args) == 1:
 		c.context = e.args[0]
 	}
-	if tag.sigil == "#>" {
-		var b block
-		end, err := p.branches(&b, tag)
-		if err != nil {
-			return nil, err
-		}
-		if b.otherwise != nil {
-			return nil, p.fail(tag.pos, "a partial has no else")
-		}
-		if err := p.closes(tag, end); err != nil {
-			return nil, err
-		}
-		c.fallback = b.body
-	}
 	p.calls = append(p.calls, c)
-	return c, nil
+	return c
+}
+
+// first returns the first word of s, for a message.
+func first(s string) string {
+	if n := strings.IndexFunc(s, isSpace); n > 0 {
+		s = s[:n]
+	}
+	for n := range s {
+		if n > 60 {
+			return s[:n]
+		}
+	}
+	return s
+}
+
+// unexpected says that s has no place where it stands.
+func unexpected(s string) string {
+	switch {
+	case s == "" || closing(s) != "":
+		return "a name or a value is missing"
+	case strings.IndexByte(`"'[`, s[0]) >= 0:
+		return s[:1] + " has no end"
+	}
+	word, _, _ := strings.Cut(first(s), "}}")
+	return fmt.Sprintf("%q is unexpected here", word)
 }

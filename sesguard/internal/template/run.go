@@ -19,7 +19,6 @@ const (
 type Problem struct {
 	Path         string // of the data, with dots: "contact.firstName", "contacts.3.name"; "" if it is not about one
 	Reason       string // Absent, Null, or a sentence
-	Warning      bool   // SES renders it, but probably not as it was meant
 	Line, Column int    // where the template asks for it; from 1, columns count characters
 }
 
@@ -49,11 +48,9 @@ func (e *MissingError) Error() string {
 // Check returns what keeps SES from rendering the template with data, which is
 // decoded JSON: map[string]any, []any, string, float64 or json.Number, bool and
 // nil. It follows the branches that data opens and names each path once.
-//
-// An absent value is a warning where each, or a section, has no else for it.
 func (t *Template) Check(data any) []Problem {
-	r := &run{src: t.src, check: true, seen: map[Problem]bool{}}
-	_ = r.list(t.root, newScope(data)) // what stopped it is a problem
+	r := &run{src: t.src, seen: map[Problem]bool{}}
+	_ = r.start(t.root, data) // what stopped it is a problem
 	return r.problems
 }
 
@@ -61,58 +58,78 @@ func (t *Template) Check(data any) []Problem {
 // A value that is absent or null is a *MissingError.
 func (t *Template) Execute(data any) (string, error) {
 	r := &run{src: t.src, out: &strings.Builder{}}
-	if err := r.list(t.root, newScope(data)); err != nil {
+	if err := r.start(t.root, data); err != nil {
 		return "", err
 	}
 	return r.out.String(), nil
 }
 
-// A run executes a template or, with check, looks for what keeps it from being
-// executed.
+// Variables returns the dotted paths of the data that the template asks for, in
+// any of its branches, sorted. What is asked of the items of a list stands behind
+// the list: {{#each contacts}}{{name}}{{/each}} asks for "contacts" and
+// "contacts.name". SES's own words are not among them, and neither is what only a
+// partial asks for that is never called.
+func (t *Template) Variables() []string {
+	r := &run{names: map[string]bool{}, calls: map[visit]bool{}}
+	_ = r.start(t.root, nil) // beyond its limits it knows enough
+	return slices.Sorted(maps.Keys(r.names))
+}
+
+// A run goes through a template: to render it, if it has out; to collect the
+// names in all branches, if it has names; else to find what keeps it from being
+// rendered.
 type run struct {
 	src      string
-	check    bool
 	out      *strings.Builder
-	written  int
+	names    map[string]bool
+	calls    map[visit]bool // of partials, while names are collected
 	problems []Problem
-	warnings int // among the problems
 	seen     map[Problem]bool
+	root     value
 	steps    int
 	depth    int
 }
 
-// errStop ends a check that has found enough.
+// A visit is a partial with the name of the context that it is called with; it is
+// made once. Without a name it says that the run is in the partial, which is not
+// entered again then.
+type visit struct {
+	body    *list
+	context string
+}
+
+// errStop ends a run that has found enough.
 var errStop = errors.New("template: stopped")
+
+func (r *run) start(l *list, data any) error {
+	r.root = value{v: data, found: true, name: &name{}}
+	return r.list(l, &scope{this: r.root})
+}
 
 // fails notes a problem. A check goes on behind it, an execution does not.
 func (r *run) fails(pos int, p Problem) error {
-	if r.check {
-		return r.note(pos, p)
+	if r.names != nil || r.seen[p] {
+		return nil
 	}
-	p.Line, p.Column = position(r.src, pos)
+	found := p
+	found.Line, found.Column = position(r.src, pos)
 	switch {
-	case p.Warning:
+	case r.out == nil:
+		r.seen[p] = true
+		if r.problems = append(r.problems, found); len(r.problems) == maxProblems {
+			return errStop
+		}
 		return nil
 	case p.Path != "":
-		return &MissingError{p}
+		return &MissingError{found}
 	}
-	return errors.New("template: " + p.String())
+	return errors.New("template: " + found.String())
 }
 
-// note adds a problem that is new. Warnings beyond the limit are left out, and
-// problems end the check there.
-func (r *run) note(pos int, p Problem) error {
-	if r.seen[p] || p.Warning && r.warnings == maxProblems {
-		return nil
-	}
-	r.seen[p] = true
-	if p.Warning {
-		r.warnings++
-	}
-	p.Line, p.Column = position(r.src, pos)
-	r.problems = append(r.problems, p)
-	if len(r.problems)-r.warnings == maxProblems {
-		return errStop
+// step counts n parts of a template. Beyond the limit it ends the run.
+func (r *run) step(n int) error {
+	if r.steps += n; r.steps > maxSteps {
+		return r.exceeds(0, "the template repeats its parts more than %d times", maxSteps)
 	}
 	return nil
 }
@@ -126,10 +143,10 @@ func (r *run) exceeds(pos int, format string, args ...any) error {
 }
 
 func (r *run) write(pos int, s string) error {
-	if r.check {
+	if r.out == nil {
 		return nil
 	}
-	if r.written += len(s); r.written > maxOutput {
+	if r.out.Len()+len(s) > maxOutput {
 		return r.exceeds(pos, "the result is larger than %d MB", maxOutput>>20)
 	}
 	r.out.WriteString(s)
@@ -154,210 +171,153 @@ func (r *run) list(l *list, s *scope) error {
 }
 
 func (r *run) node(n node, s *scope) error {
-	if r.steps++; r.steps > maxSteps {
-		return r.exceeds(0, "the template repeats its parts more than %d times", maxSteps)
+	if err := r.step(1); err != nil {
+		return err
 	}
 	switch n := n.(type) {
-	case textNode:
-		return r.write(0, string(n))
-	case *output:
-		return r.output(n.expr, s)
+	case string:
+		return r.write(0, n)
+	case *expr:
+		return r.output(n, s)
 	case *block:
 		return r.block(n, s)
-	case *call:
-		return r.call(n, s)
+	default:
+		return r.call(n.(*call), s)
 	}
-	panic("template: unknown node")
 }
 
 func (r *run) output(e *expr, s *scope) error {
-	if e.reserved() {
-		return r.write(e.pos, "{{"+e.path.text+"}}")
-	}
-	v := s.eval(e)
+	v := r.eval(e, s)
 	switch {
-	case v.v == nil && v.name == nil:
-		return nil // a lookup, or a null that the template itself names
+	case !v.found && v.name == nil:
+		return r.fails(e.pos, Problem{Path: e.path.text, Reason: Absent})
 	case !v.found:
 		return r.fails(e.pos, Problem{Path: v.name.String(), Reason: Absent})
+	case v.v == nil && v.name == nil:
+		return nil // a lookup, or a null that the template itself names
 	case v.v == nil:
 		return r.fails(e.pos, Problem{Path: v.name.String(), Reason: Null})
-	case r.check:
+	case r.out == nil:
 		return nil
 	}
 	return r.write(e.pos, format(v.v))
 }
 
 func (r *run) block(b *block, s *scope) error {
-	body, otherwise := b.body, b.otherwise
-	if b.inverse {
-		body, otherwise = otherwise, body
-	}
-	v := s.eval(b.arg)
-	switch items := b.helper == "each" || b.helper == "" && isList(v.v); {
-	case items:
-		return r.each(b, v, body, otherwise, s)
-	case b.helper == "if":
-		if !v.truthy(b.includesZero(s)) {
-			return r.list(otherwise, s)
-		}
-		return r.list(body, s)
-	case b.helper == "unless":
-		if v.truthy(b.includesZero(s)) {
-			return r.list(otherwise, s)
-		}
-		return r.list(body, s)
-	case b.helper == "with" && v.empty(), v.v == nil, v.v == false:
-		if b.helper == "" && !v.found && v.name != nil && !b.inverse && otherwise == nil {
-			if err := r.fails(b.pos, Problem{Path: v.name.String(), Reason: Absent, Warning: true}); err != nil {
-				return err
-			}
-		}
-		return r.list(otherwise, s)
-	case b.helper == "" && v.v == true:
-		return r.list(body, s)
-	}
-	inner := s.in(v)
-	inner.bind(b.params, v)
-	return r.list(body, inner)
-}
-
-func isList(v any) bool {
-	_, ok := v.([]any)
-	return ok
-}
-
-func (b *block) includesZero(s *scope) bool {
-	for _, p := range b.hash {
-		if p.key == "includeZero" {
-			return s.eval(p.expr).truthy(false)
-		}
-	}
-	return false
-}
-
-// each executes body for each item of a list, or each value of an object in the
-// order of its keys.
-func (r *run) each(b *block, v value, body, otherwise *list, s *scope) error {
-	var keys []string
-	items, isList := v.v.([]any)
-	object, isObject := v.v.(map[string]any)
-	count := len(items)
+	v := r.eval(b.arg, s)
+	zero := b.zero != nil && r.eval(b.zero, s).truthy(false)
+	_, isList := v.v.([]any)
+	inner, chosen := s, true
 	switch {
-	case isObject:
-		keys = slices.Sorted(maps.Keys(object))
-		count = len(keys)
-	case !isList:
-		if err := r.noList(b, v, otherwise); err != nil {
+	case r.names != nil:
+		return r.both(b, v, s)
+	case b.helper == "each", b.helper == "" && isList:
+		return r.each(b, v, s)
+	case b.helper == "if":
+		chosen = v.truthy(zero)
+	case b.helper == "unless":
+		chosen = !v.truthy(zero)
+	case b.helper == "with":
+		inner, chosen = s.in(v, b.params, v), !v.empty()
+	case v.v == nil || v.v == false:
+		chosen = false
+	case v.v != true:
+		inner = s.in(v, b.params, v)
+	}
+	if chosen {
+		return r.list(b.body, inner)
+	}
+	return r.list(b.otherwise, s)
+}
+
+// both goes through both branches of a block.
+func (r *run) both(b *block, v value, s *scope) error {
+	inner := s
+	if b.helper != "if" && b.helper != "unless" {
+		inner = s.in(v, b.params, v, value{})
+	}
+	if b.helper == "each" {
+		inner.loop = &loop{up: s.loop}
+	}
+	if err := r.list(b.body, inner); err != nil {
+		return err
+	}
+	return r.list(b.otherwise, s)
+}
+
+// each executes the body for each item of a list, or each value of an object in
+// the order of its keys.
+func (r *run) each(b *block, v value, s *scope) error {
+	var keys []string
+	switch x := v.v.(type) {
+	case map[string]any:
+		keys = slices.Sorted(maps.Keys(x))
+	case []any:
+		keys = make([]string, len(x))
+		for i := range x {
+			keys[i] = strconv.Itoa(i)
+		}
+	}
+	if len(keys) == 0 {
+		return r.list(b.otherwise, s)
+	}
+	_, isList := v.v.([]any)
+	for i, key := range keys {
+		if err := r.step(1); err != nil {
 			return err
 		}
-	}
-	if count == 0 {
-		return r.list(otherwise, s)
-	}
-	for i := range count {
-		if r.steps++; r.steps > maxSteps {
-			return r.exceeds(b.pos, "the template repeats its parts more than %d times", maxSteps)
-		}
-		var item value
-		var key any
+		l := &loop{up: s.loop, index: float64(i), first: i == 0, last: i == len(keys)-1, key: key}
 		if isList {
-			key = float64(i)
-			item = value{v: items[i], found: true}
-			if v.name != nil {
-				item.name = &name{up: v.name, part: strconv.Itoa(i)}
-			}
-		} else {
-			key, item = keys[i], v.step(keys[i])
+			l.key = l.index
 		}
-		inner := s.in(item)
-		inner.loop = &loop{up: s.loop, index: i, last: i == count-1, key: key, known: true}
-		inner.bind(b.params, item, value{v: key, found: true})
-		if err := r.list(body, inner); err != nil {
+		item := v.step(key)
+		inner := s.in(item, b.params, item, value{v: l.key, found: true})
+		inner.loop = l
+		if err := r.list(b.body, inner); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// noList warns of an each over something that is no list.
-func (r *run) noList(b *block, v value, otherwise *list) error {
-	p := Problem{Reason: "no list", Warning: true}
-	switch {
-	case v.name == nil:
-		return nil
-	case v.v == nil && otherwise != nil:
-		return nil // the template knows
-	case !v.found:
-		p.Reason = Absent
-	case v.v == nil:
-		p.Reason = Null
-	}
-	p.Path = v.name.String()
-	return r.fails(b.pos, p)
-}
-
 func (r *run) call(c *call, s *scope) error {
-	if c.fallback != nil {
-		s = s.enter(c.fallback)
+	p, hops := s.partial(c.name)
+	if err := r.step(hops); err != nil {
+		return err
 	}
-	p := s.partial(c.name)
 	if p == nil {
-		if c.fallback != nil {
-			return r.list(c.fallback, s)
-		}
 		return r.fails(c.pos, Problem{Reason: strconv.Quote(c.name) + " is no partial here"})
 	}
 	context := s.this
 	if c.context != nil {
-		context = s.eval(c.context)
+		context = r.eval(c.context, s)
 	}
-	hash := make(map[string]value, len(c.hash))
-	for _, pair := range c.hash {
-		hash[pair.key] = s.eval(pair.expr)
+	context, err := r.with(context, c.hash, s)
+	if err != nil {
+		return err
 	}
-	if m, ok := context.v.(map[string]any); ok && len(hash) > 0 {
-		r.steps += len(m) // which are copied
+	body := p.list.partials[c.name]
+	if r.names != nil {
+		under, this := visit{body: body}, visit{body, context.name.String()}
+		if r.calls[under] || r.calls[this] {
+			return nil
+		}
+		r.calls[under], r.calls[this] = true, true
+		defer delete(r.calls, under)
 	}
-	inner := p.enter(s, context, hash)
-	if c.fallback != nil {
-		inner.partials = &partial{up: inner.partials, name: partialBlock, body: c.fallback, at: s}
-	}
-	if c.indent == "" || r.check {
-		return r.list(p.body, inner)
-	}
-	return r.indented(c, p.body, inner)
+	return r.list(body, p.scope(s, context))
 }
 
-// indented executes a partial that has a line for itself: each of its lines is
-// indented as that was.
-func (r *run) indented(c *call, body *list, s *scope) error {
-	outer := r.out
-	r.out = &strings.Builder{}
-	err := r.list(body, s)
-	lines := strings.SplitAfter(r.out.String(), "\n")
-	r.out = outer
-	for _, line := range lines {
-		if err == nil && line != "" {
-			err = r.write(c.pos, c.indent+line)
-		}
+// with returns the context with the values of a hash on top.
+func (r *run) with(context value, hash []pair, s *scope) (value, error) {
+	if len(hash) == 0 {
+		return context, nil
 	}
-	return err
-}
-
-// eval returns the value of an expression.
-func (s *scope) eval(e *expr) value {
-	switch {
-	case e.helper == "lookup":
-		v := s.eval(e.args[0]).step(format(s.eval(e.args[1]).v))
-		if !v.found {
-			v.name = nil // absent as it may be: that is what lookup is for
-		}
-		return v
-	case e.helper == "log":
-		return value{v: "", found: true}
-	case e.path != nil:
-		return s.find(e.path)
+	m, _ := context.v.(map[string]any)
+	merged := make(map[string]any, len(m)+len(hash))
+	maps.Copy(merged, m)
+	for _, pair := range hash {
+		merged[pair.key] = r.eval(pair.expr, s)
 	}
-	return value{v: e.value, found: true}
+	return value{v: merged, found: true, name: &name{up: context.name}}, r.step(len(merged))
 }
