@@ -155,7 +155,7 @@ func unfold(text string, code int, enhanced string) string {
 // codes.
 func (r *reply) reason() seserrors.Reason {
 	for i := range diagnosticRules {
-		if d := &diagnosticRules[i]; d.fits(r) && (meanings[d.reason].do != Suppress || !r.aboutSender()) {
+		if d := &diagnosticRules[i]; d.fits(r) && r.allows(d.reason) {
 			return d.reason
 		}
 	}
@@ -175,10 +175,18 @@ func (r *reply) reason() seserrors.Reason {
 	return r.pair(vagueRules)
 }
 
-// aboutSender reports whether the reply has a sender for its subject and no
-// recipient: what does not exist there is not the recipient.
-func (r *reply) aboutSender() bool {
-	return near(r.words, senders, nil) && !near(r.words, mailboxes, nil)
+// allows reports whether a reply can mean a reason that phrases found in it. A
+// temporary reply suppresses nobody and is no rule of the receiver's, and where
+// a sender is the subject and no recipient is, what does not exist is not the
+// recipient.
+func (r *reply) allows(reason seserrors.Reason) bool {
+	switch {
+	case r.code/100 == 4 && reason == seserrors.RecipientPolicy:
+		return false
+	case meanings[reason].do == Suppress:
+		return r.code/100 != 4 && (!near(r.words, senders, nil) || near(r.words, mailboxes, nil))
+	}
+	return true
 }
 
 // pair returns the reason of the first pair of words that fits.
@@ -188,7 +196,7 @@ func (r *reply) pair(rules []pairRule) seserrors.Reason {
 		if p.code != "" && !r.coded(p.code) || !near(r.words, p.about, p.says) {
 			continue
 		}
-		if meanings[p.reason].do != Suppress || !r.coded("4") && !near(r.words, senders, nil) && !near(r.words, notRecipient, nil) {
+		if meanings[p.reason].do != Suppress || r.code/100 != 4 && !near(r.words, senders, nil) && !near(r.words, notRecipient, nil) {
 			return p.reason
 		}
 	}
@@ -233,9 +241,12 @@ func places(words string, phrases []string) []int {
 	return found
 }
 
-// coded reports whether the reply's code or its enhanced code begins so.
+// coded reports whether the reply's code or its enhanced code begins so. Of an
+// enhanced code only whole numbers count: 5.7.233 does not begin with 5.7.23.
 func (r *reply) coded(prefix string) bool {
-	return strings.HasPrefix(strconv.Itoa(r.code), prefix) || strings.HasPrefix(r.enhanced, prefix)
+	rest, ok := strings.CutPrefix(r.enhanced, prefix)
+	return strings.HasPrefix(strconv.Itoa(r.code), prefix) ||
+		ok && (rest == "" || rest[0] == '.' || strings.HasSuffix(prefix, "."))
 }
 
 // A diagnosticRule says what one phrase of receivers means.

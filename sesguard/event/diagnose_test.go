@@ -130,6 +130,8 @@ func TestDiagnose(t *testing.T) {
 		"white space":              {" \r\n", Diagnosis{Reason: undetermined}},
 		"only a code":              {"550", Diagnosis{Reason: undetermined, Code: 550}},
 		"not understood":           {"smtp; 550 5.7.1 Kaboom", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
+		"a longer code is another": {"550 5.7.233 Sender exceeded the external recipient rate limit", Diagnosis{Reason: seserrors.ReceiverBusy, Code: 550, Enhanced: "5.7.233"}},
+		"temporary, no policy":     {"450 4.7.1 Policy rejection, please try later", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.7.1"}},
 		"enhanced code alone":      {"smtp; 550 5.1.1 Kaboom", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
 		"a temporary one is none":  {"450 4.1.1 Kaboom", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.1.1"}},
 		"words before codes":       {"550 5.1.1 mailbox full", Diagnosis{Reason: seserrors.MailboxFull, Code: 550, Enhanced: "5.1.1"}},
@@ -299,7 +301,7 @@ func TestNothingButTheRecipientSuppresses(t *testing.T) {
 		"550 5.7.1 No such user agent is welcome here: blocked using zen.spamhaus.org", "550 5.7.26 user unknown, DMARC", "521 5.1.1 no", "521 5.2.1 no",
 		"554 certificate no longer valid", "554 5.7.1 DMARC record of example.com was not found", "550 5.7.1 SPF record does not exist",
 		"550 Домен отправителя не существует", "550 Отправитель не найден", "550 发件人不存在", "550 5.7.1 Le domaine de l'expéditeur n'existe pas", "550 El dominio del remitente no existe", "550 Mittente sconosciuto",
-		"550 Ваш IP-адрес заблокирован", "550 5.7.1 Your account at this host is closed", "550 5.7.1 The user's database could not be found", "450 пользователь не найден", "550 5.1.1 Ihre IP-Adresse steht auf einer Sperrliste",
+		"550 Ваш IP-адрес заблокирован", "550 5.7.1 Your account at this host is closed", "550 5.7.1 The user's database could not be found", "450 пользователь не найден", "421 4.3.2 Service not active", "450 4.2.0 user unknown", "451 mailbox disabled", "550 5.1.1 Ihre IP-Adresse steht auf einer Sperrliste",
 		"450 4.1.1 unverified address: user unknown so far", "550 mailbox or policy", "450 4.1.1 try later", "550 5.7.1 Kaboom",
 		"550 Domain frequency limited", "550 5.1.1 too many recipients this hour", "454 4.7.0 mailbox is locked by another process",
 	} {

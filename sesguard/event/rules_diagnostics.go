@@ -60,6 +60,8 @@ var diagnosticRules = []diagnosticRule{
 	{text: "did not send the message to this address", reason: seserrors.RecipientSuppressed},
 
 	// Greylisting: SES has come back for hours, so it is the receiver that is slow.
+	{text: "callout", code: "4", reason: seserrors.ReceiverUnavailable},
+	{text: "thread limit", reason: seserrors.ReceiverUnavailable},
 	{text: "unverified address", code: "4", reason: seserrors.ReceiverUnavailable},
 	{link: "postgrey", reason: seserrors.ReceiverBusy},
 	{text: "grey.rbl", reason: seserrors.ReceiverBusy},
@@ -475,6 +477,9 @@ var diagnosticRules = []diagnosticRule{
 
 	{text: "ip * not authorized to send", reason: seserrors.SendingIPBlocked},
 	{text: "ip * not authorised to send", reason: seserrors.SendingIPBlocked},
+	{text: "ipv4 * has sent spam", reason: seserrors.SendingIPBlocked},
+	{text: "ipv4 * sends spam", reason: seserrors.SendingIPBlocked},
+	{text: "ipv4 * sent * spam", reason: seserrors.SendingIPBlocked},
 	{text: "too much junk * ipv4", reason: seserrors.SendingIPBlocked},
 
 	// Recipients keep lists, too.

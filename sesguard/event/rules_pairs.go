@@ -20,6 +20,7 @@ var pairRules = []pairRule{
 	{about: sendingDomain, says: unwanted, reason: seserrors.SendingDomainBlocked},
 	{about: addressLists, reason: seserrors.SendingIPBlocked},
 	{about: sendingHost, says: unwanted, reason: seserrors.SendingIPBlocked},
+	{about: space, says: exceeded, reason: seserrors.MailboxFull},
 	{about: space, says: full, reason: seserrors.MailboxFull},
 	{about: mailboxes, says: full, reason: seserrors.MailboxFull},
 	{about: senders, says: unknown, reason: seserrors.AuthenticationFailed},
@@ -49,7 +50,7 @@ var mailboxes = []string{
 	"käyttäjä~", "vastaanottaja~", "postilaatik~", "címzett~", "felhasználó~", "postafiók~", "kullanıcı~", "alıcı~", "hesap~", "hesab~", "posta kutusu~",
 	"destinatarul~", "utilizatorul~", "contul~", "căsuța~",
 	"пользовател~", "получател~", "ящик~", "аккаунт~", "абонент~", "учётн~", "учетн~", "користувач~", "одержувач~", "отримувач~", "скриньк~",
-	"用户", "用戶", "收件人", "收件者", "邮箱", "郵箱", "信箱", "帐号", "账号", "帳號", "帐户", "账户",
+	"用户", "用戶", "收件人", "收件者", "收件箱", "收件匣", "邮箱", "郵箱", "信箱", "帐号", "账号", "帳號", "帐户", "账户",
 	"ユーザ", "宛先", "受信者", "メールボックス", "アカウント", "사용자", "수신자", "받는 사람", "메일함", "편지함", "계정",
 }
 
@@ -62,12 +63,12 @@ var addresses = []string{
 // What is said of a mailbox that is not there.
 var unknown = []string{
 	"unknown", "not known", "isn't known", "not exist", "doesn't exist", "no longer exists", "never existed", "nonexistent", "non-existent", "not found", "be found", "wasn't found",
-	"no such", "there is no", "there's no", "not recogni~", "unrecogni~", "not registered", "not a valid", "not valid", "misspelled", "isn't here", "not here", "no match~", "no record", "nobody", "no one", "not one of our", "does not belong", "doesn't belong", "not defined", "undefined", "not set up", "not provisioned", "not hosted", "not deliverable", "never heard", "nowhere",
+	"no such", "there is no", "there's no", "not recogni~", "unrecogni~", "not registered", "not a valid", "not valid", "misspelled", "isn't here", "not here", "no match~", "no record", "nobody", "no one", "not one of our", "does not belong", "doesn't belong", "not defined", "undefined", "not set up", "not provisioned", "not hosted", "not deliverable", "never heard", "nowhere", "not present", "unable to find", "cannot find", "can't find", "could not find", "couldn't find",
 	"unbekannt~", "nicht bekannt", "existiert nicht", "nicht gefunden", "nicht vorhanden", "ungültig~", "nicht existent", "gibt es nicht", "gibt es hier nicht", "nicht eingerichtet", "nicht registriert", "nicht angelegt", "kein postfach", "kein konto", "keine mailbox", "kein benutzer", "kein empfänger",
 	"inconnu~", "n'existe~", "introuvable~", "inexistant~", "invalide~", "pas trouvé~", "non trouvé~", "n'a pas de", "pas de boîte", "aucun~",
-	"desconocid~", "no existe", "inexistente~", "no encontrad~", "no se encuentra", "no se encontró", "no es válid~", "no válid~", "no está registrad~", "no pertenece", "no hay",
+	"desconocid~", "no existe", "inexistente~", "no encontrad~", "no se encuentra", "no se encontró", "no se ha encontrado", "no es válid~", "no válid~", "no está registrad~", "no pertenece", "no hay",
 	"desconhecid~", "não existe", "nao existe", "não encontrad~", "nao encontrad~", "não foi encontrad~", "inválid~", "não pertence", "não está registad~", "não cadastrad~", "nenhum~",
-	"sconosciut~", "non esiste", "non trovat~", "non valid~", "nessun~", "non è registrat~", "onbekend~", "bestaat niet", "niet gevonden", "geen gebruiker", "geen postbus", "geen mailbox", "geen account",
+	"sconosciut~", "non esiste", "inesistente", "non trovat~", "non valid~", "nessun~", "non è registrat~", "onbekend~", "bestaat niet", "niet gevonden", "geen gebruiker", "geen postbus", "geen mailbox", "geen account",
 	"nie istnieje", "nieznan~", "nie znaleziono", "nie ma", "neexistuje", "neznám~", "nenalezen~",
 	"finns inte", "finns ej", "okänd~", "hittades inte", "ukendt~", "findes ikke", "eksisterer ikke", "finnes ikke", "ukjent~", "ikke funnet",
 	"ei ole olemassa", "tuntematon", "ei löydy", "ei löytynyt", "ismeretlen", "nem létezik", "nem található", "bulunamadı", "mevcut değil", "geçersiz", "bilinmeyen", "yok",
@@ -96,16 +97,19 @@ var space = []string{
 
 // What is said of a full mailbox.
 var full = []string{
-	"full", "exceeded", "exceeds", "exhausted", "overflow~", "no space", "no room", "no more room", "insufficient", "not enough", "has reached", "over its", "over the", "over their", "used up", "out of space", "run out", "ran out", "beyond", "ceiling", "hit its",
+	"full", "exhausted", "overflow~", "no space", "no room", "no more room", "insufficient", "not enough", "has reached", "over its", "over the", "over their", "used up", "out of space", "run out", "ran out", "beyond", "ceiling", "hit its",
 	"voll", "überfüllt", "erschöpft", "überschritten", "limit erreicht", "plein~", "saturé~", "dépass~", "insuffisant~", "atteint~", "llen~", "excedid~", "agotad~", "superó", "supera~", "chei~", "esgotad~", "lotad~", "cheia", "pien~", "esaurit~", "oltre",
 	"vol", "overschreden", "pełn~", "przepełnion~", "przekroczon~", "brak miejsca", "pln~", "překročen~", "fuld", "fullt", "överskriden", "overskredet", "täynnä", "megtelt", "tele", "dolu", "doldu", "aşıldı",
-	"переполнен~", "заполнен~", "превышен~", "полон", "недостаточно", "нет места", "переповнен~", "已满", "已滿", "不足", "超出", "超过", "超過", "いっぱい", "一杯", "満杯", "가득", "초과", "부족",
+	"переполнен~", "заполнен~", "полон", "недостаточно", "нет места", "переповнен~", "已满", "已滿", "不足", "超出", "いっぱい", "一杯", "満杯", "가득", "부족",
 }
+
+// What is said of room that does not suffice.
+var exceeded = []string{"exceeded", "exceeds", "exceeding", "over", "reached", "overdrawn", "surpassed", "превышен~", "超过", "超過", "초과"}
 
 // Words for the host that sends.
 var sendingHost = []string{
 	"ipv4", "ip", "ips", "ip's", "ip-adresse", "ip-adressen", "ip-адрес~", "ip-adres", "ip-address", "client host", "your host", "your mail host", "your mailserver", "your mail server", "your server", "your network", "your address range", "server address", "server's address", "votre serveur", "ihr server", "ihr mailserver", "su servidor", "seu servidor", "il tuo server", "il vostro server", "uw server", "your provider's net~",
-	"sending server", "sending host", "sending system", "connecting host", "connecting address", "address range", "netblock", "subnet", "mailserver", "ip地址", "ip 地址", "ipアドレス",
+	"sending server", "sending host", "sending system", "connecting host", "connecting address", "address range", "netblock", "subnet", "mailserver", "сервер~", "ip地址", "ip 地址", "ipアドレス",
 }
 
 // Words for the domain that sends.
@@ -138,7 +142,7 @@ var mails = []string{
 var harmful = []string{
 	"spam", "spammy", "spam-~", "junk", "malicious", "malware", "phishing", "virus", "viruses", "trojan", "suspicious", "infected", "forbidden", "prohibited", "executable~", "dangerous", "unsafe", "harmful", "scam", "fraud~", "unsolicited", "bulk", "bayes~", "scanner", "points", "fingerprint", "campaign", "password-protected", "encrypted", "shortened", "basura", "lixo",
 	"verdächtig~", "schädlich~", "werbung", "unerwünscht~", "indésirable~", "pourriel", "suspect~", "malveillant~", "sospechos~", "no deseado", "suspeit~", "indesejad~", "sospett~", "indesiderat~", "verdacht~", "ongewenst~", "podejrzan~", "niechcian~", "skräppost", "söppel", "roskapost~", "istenmeyen",
-	"подозр~", "спам~", "вирус~", "нежелательн~", "垃圾", "病毒", "恶意", "敏感", "迷惑", "ウイルス", "스팸", "바이러스",
+	"подозр~", "спам~", "вирус~", "нежелательн~", "垃圾", "病毒", "恶意", "敏感", "迷惑", "スパム", "ウイルス", "스팸", "바이러스",
 }
 
 // Limits on how much is sent, and requests to send less.
