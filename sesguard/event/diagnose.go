@@ -36,7 +36,8 @@ const maxDiagnostic = 4 << 10
 // The words decide first, since receivers use one code for many things: 550
 // 5.7.1 means a block list, spam, DMARC, and an unknown user. Then the enhanced
 // status code counts, but those that say little, such as 5.7.1, count for
-// nothing. Addresses in the text are not read as words.
+// nothing. Addresses in the text are not read as words. A temporary reply, 4xx,
+// never means that an address is unknown or disabled.
 //
 // It looks at the first 4 KiB of the text. It is safe for concurrent use.
 func Diagnose(diagnostic string) Diagnosis {
@@ -176,13 +177,15 @@ func (r *reply) reason() seserrors.Reason {
 }
 
 // allows reports whether a reply can mean a reason that phrases found in it. A
-// temporary reply suppresses nobody and is no rule of the receiver's, and where
-// a sender is the subject and no recipient is, what does not exist is not the
+// temporary reply suppresses nobody, is no rule of the receiver's, and where it
+// asks for another try it has not judged the content. And where a sender is the subject and no recipient is, what does not exist is not the
 // recipient.
 func (r *reply) allows(reason seserrors.Reason) bool {
 	switch {
 	case r.code/100 == 4 && reason == seserrors.RecipientPolicy:
 		return false
+	case r.code/100 == 4 && reason == seserrors.ContentRefused:
+		return !near(r.words, passing, nil)
 	case meanings[reason].do == Suppress:
 		return r.code/100 != 4 && (!near(r.words, senders, nil) || near(r.words, mailboxes, nil))
 	}

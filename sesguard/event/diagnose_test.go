@@ -131,6 +131,7 @@ func TestDiagnose(t *testing.T) {
 		"only a code":              {"550", Diagnosis{Reason: undetermined, Code: 550}},
 		"not understood":           {"smtp; 550 5.7.1 Kaboom", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
 		"a longer code is another": {"550 5.7.233 Sender exceeded the external recipient rate limit", Diagnosis{Reason: seserrors.ReceiverBusy, Code: 550, Enhanced: "5.7.233"}},
+		"a filter that is down":    {"451 4.3.0 Spam filter is down, try later", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 451, Enhanced: "4.3.0"}},
 		"temporary, no policy":     {"450 4.7.1 Policy rejection, please try later", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.7.1"}},
 		"enhanced code alone":      {"smtp; 550 5.1.1 Kaboom", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
 		"a temporary one is none":  {"450 4.1.1 Kaboom", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.1.1"}},

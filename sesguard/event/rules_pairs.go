@@ -109,7 +109,7 @@ var exceeded = []string{"exceeded", "exceeds", "exceeding", "over", "reached", "
 // Words for the host that sends.
 var sendingHost = []string{
 	"ipv4", "ip", "ips", "ip's", "ip-adresse", "ip-adressen", "ip-адрес~", "ip-adres", "ip-address", "client host", "your host", "your mail host", "your mailserver", "your mail server", "your server", "your network", "your address range", "server address", "server's address", "votre serveur", "ihr server", "ihr mailserver", "su servidor", "seu servidor", "il tuo server", "il vostro server", "uw server", "your provider's net~",
-	"sending server", "sending host", "sending system", "connecting host", "connecting address", "address range", "netblock", "subnet", "mailserver", "сервер~", "ip地址", "ip 地址", "ipアドレス",
+	"host", "sending server", "sending host", "sending system", "connecting host", "connecting address", "address range", "netblock", "subnet", "mailserver", "сервер~", "ip地址", "ip 地址", "ipアドレス",
 }
 
 // Words for the domain that sends.
@@ -121,7 +121,7 @@ var sendingDomain = []string{
 // What is said of senders that are not wanted.
 var unwanted = []string{
 	"blacklist~", "blocklist~", "denylist~", "block list", "black list", "deny list", "black-list~", "block-list~", "black hole", "blocked", "listed", "listing", "banned", "barred", "reputation", "refused", "refuse", "rejected", "reject", "denied", "abuse", "abusive", "spam source",
-	"not welcome", "not wanted", "reject list", "quarantined", "shut out", "not authorized to send", "not authorised to send", "not permitted to send", "poor", "too low", "complaints", "schwarzen liste", "schwarze liste", "sperrliste", "gesperrt", "geblockt", "blockiert", "abgelehnt", "liste noire", "bloqué~", "refusé~", "lista negra", "bloquead~", "rechazad~", "recusad~",
+	"not welcome", "not wanted", "standing", "reject list", "quarantined", "shut out", "not authorized to send", "not authorised to send", "not permitted to send", "poor", "too low", "complaints", "schwarzen liste", "schwarze liste", "sperrliste", "gesperrt", "geblockt", "blockiert", "abgelehnt", "liste noire", "bloqué~", "refusé~", "lista negra", "bloquead~", "rechazad~", "recusad~",
 	"lista nera", "bloccat~", "rifiutat~", "zwarte lijst", "geblokkeerd", "geweigerd", "czarn~", "zablokowan~", "odrzucon~", "černé listině", "blokován~", "svartlist~", "blokeret", "blokkert", "blockerad", "kara liste~", "engellen~",
 	"чёрн~", "черн~", "заблокирован~", "отклонен~", "спам-лист~", "黑名单", "黑名單", "拒绝", "拒絕", "封禁", "屏蔽", "ブラックリスト", "拒否", "블랙리스트", "차단", "거부",
 }
@@ -149,29 +149,29 @@ var harmful = []string{
 var someLimit = []string{
 	"slow down", "throttl~", "allowance", "per hour", "per-hour", "per minute", "per day", "recipient count", "too fast", "too often", "rate limit~", "rate-limit~", "hourly limit", "daily limit", "sending limit", "send limit", "zu viele", "zu schnell", "trop de", "trop rapidement",
 	"demasiados", "demasiadas", "muitas", "muitos", "troppi", "troppe", "te veel", "zbyt wiele", "zbyt dużo", "för många", "for mange", "çok fazla",
-	"слишком много", "слишком часто", "превышено количество", "превышено число", "превышен лимит", "забагато", "频率", "頻率", "过于频繁", "频繁", "太多", "過多", "送信制限", "너무 많",
+	"слишком много", "слишком часто", "превышено количество", "превышено число", "превышен лимит", "забагато", "频率", "頻率", "频繁", "頻繁", "太多", "過多", "送信制限", "너무 많",
 }
 
 // What passes by itself, in words of temporary replies.
 var passing = []string{
-	"later", "retry", "again", "once more", "minutes", "seconds", "first time", "not seen before", "occupied", "temporar~", "postpon~", "defer~", "delay~", "internal error", "system error", "busy", "shutting down", "going down", "overload~", "später", "spaeter", "vorübergehend", "ultérieurement", "plus tard", "réessayer", "temporair~", "más tarde", "mas tarde", "temporal~", "mais tarde", "temporari~",
+	"later", "retry", "again", "once more", "minutes", "seconds", "first time", "not seen before", "occupied", "at the moment", "shortage", "unreachable", "is down", "temporar~", "postpon~", "defer~", "delay~", "internal error", "system error", "busy", "shutting down", "going down", "overload~", "später", "spaeter", "vorübergehend", "ultérieurement", "plus tard", "réessayer", "temporair~", "más tarde", "mas tarde", "temporal~", "mais tarde", "temporari~",
 	"più tardi", "riprovare", "temporane~", "later opnieuw", "tijdelijk~", "później", "tymczasow~", "později", "dočasn~", "försök igen", "senere", "tillfällig~", "midlertidig~", "myöhemmin", "később", "daha sonra", "geçici~", "позже", "позднее", "временн~", "пізніше", "тимчасов~", "稍后", "稍後", "暂时", "暫時", "後で", "一時的", "나중에", "일시적",
 }
 
 // Rules of the receiver, and what only its own people may do.
 var rulesOfSite = []string{
-	"policy", "policies", "our rules", "site's rules", "local rules", "address book", "contact list", "allowed senders", "approved senders", "whitelist~", "allowlist~", "authorized senders", "authorised senders", "only internal", "internal mail", "internal only", "internal senders", "only members", "members only", "only accepts", "only takes", "administrator's rule", "not wish", "doesn't wish", "not want", "doesn't want", "opted out", "external senders", "outside senders",
-	"forward mail for", "relay for", "mail exchanger for", "not responsible for", "log on before", "log in before", "authenticate before", "authentication is required", "must authenticate", "encrypted session", "encrypted connection", "encryption needed", "plain connections", "requires encryption", "encryption required", "encryption is required", "requires tls", "tls required", "tls is required", "starttls",
+	"policy", "policies", "our rules", "the rules", "rules of", "known correspondents", "known senders", "from outside", "site's rules", "local rules", "address book", "contact list", "allowed senders", "approved senders", "whitelist~", "allowlist~", "authorized senders", "authorised senders", "only internal", "internal mail", "internal only", "internal senders", "only members", "members only", "only accepts", "only takes", "administrator's rule", "not wish", "doesn't wish", "not want", "doesn't want", "opted out", "external senders", "outside senders",
+	"forward mail for", "relay for", "mail exchanger for", "not responsible for", "log on before", "log in before", "authenticate before", "authentication is required", "must authenticate", "encrypted session", "encrypted connection", "encryption needed", "plain connections", "requires encryption", "encryption required", "encryption is required", "secured", "requires tls", "tls required", "tls is required", "starttls",
 	"richtlinie~", "nicht berechtigt", "nicht erlaubt", "politique", "règles", "non autorisé~", "política~", "no permitid~", "no autorizad~", "não autorizad~", "não permitid~", "criteri", "non consentit~", "non autorizzat~", "beleid", "niet toegestaan", "polityk~", "niedozwolon~", "правил~", "политик~", "не разрешен~", "策略", "政策", "规则", "ポリシー", "정책",
 }
 
 // What is said of senders who pretend.
-var pretended = []string{"our own", "our domain", "own domain", "local domain", "spoof~", "forged", "fake~", "impersonat~", "gefälscht~", "usurp~", "falsificad~", "falsific~", "подде~", "伪造", "なりすまし"}
+var pretended = []string{"our own", "our domain", "our organi~", "our company", "own domain", "local domain", "spoof~", "forged", "fake~", "impersonat~", "gefälscht~", "usurp~", "falsificad~", "falsific~", "подде~", "伪造", "なりすまし"}
 
 // Words for whoever sends.
 var senders = []string{
 	"sender", "sender's", "senders", "envelope sender", "mail from", "from address", "return path", "return-path", "reverse-path", "absender~", "versender~", "expéditeur~", "expediteur~", "remitente~", "remetente~", "mittente~", "afzender~", "nadawc~", "odesílatel~", "odosielateľ~", "avsändar~", "afsender~", "avsender~",
-	"lähettäj~", "feladó~", "gönderen~", "gönderici~", "expeditorul~", "отправител~", "відправник~", "发件人", "寄件人", "寄件者", "发送者", "送信者", "送信元", "差出人", "발신자", "보내는 사람", "보낸 사람",
+	"lähettäj~", "feladó~", "gönderen~", "gönderici~", "expeditorul~", "отправител~", "відправник~", "发件人", "寄件人", "寄件者", "发送者", "送信者", "送信元", "差出人", "発信者", "발신자", "보내는 사람", "보낸 사람",
 }
 
 // Other words of replies that are about the sender or its mail, so that what is
