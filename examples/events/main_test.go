@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"log"
+	"os"
+	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,4 +183,16 @@ func TestAMessageThatCannotBeParkedStays(t *testing.T) {
 			t.Errorf("%d left, want it for the redrive policy", n)
 		}
 	})
+}
+
+// The README's commands mean the same in bash and in zsh, the shell of macOS,
+// which takes $ACCOUNT:ses-events for a substitution within $ACCOUNT.
+func TestREADMEKeepsVariablesFromColons(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := regexp.MustCompile(`\$[A-Za-z_]+:[A-Za-z]\S*`).FindAllString(string(data), -1); found != nil {
+		t.Errorf("write ${NAME}: for %q", found)
+	}
 }

@@ -177,6 +177,13 @@ func unwrapCarrier(data []byte, depth int) ([]*Event, error) {
 		}
 		return each(list, func(v json.RawMessage) ([]*Event, error) { return unwrapCarrier(v, depth+1) })
 	}
+	if bytes.HasPrefix(data, []byte(`"`)) { // encoded twice
+		var s string
+		if err := json.Unmarshal(data, &s); err != nil {
+			return nil, err
+		}
+		return unwrapText(s, depth+1)
+	}
 	var c carrier
 	if err := decode(data, &c); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -35,7 +36,8 @@ const maxDiagnostic = 4 << 10
 // The words decide first, since receivers use one code for many things: 550
 // 5.7.1 means a block list, spam, DMARC, and an unknown user. Then the enhanced
 // status code counts, but those that say little, such as 5.7.1, count for
-// nothing. Addresses in the text are not read as words.
+// nothing. Addresses in the text are not read as words. A temporary reply, 4xx,
+// never means that an address is unknown or disabled.
 //
 // It looks at the first 4 KiB of the text. It is safe for concurrent use.
 func Diagnose(diagnostic string) Diagnosis {
@@ -150,12 +152,16 @@ func unfold(text string, code int, enhanced string) string {
 	return strings.Join(kept, " ")
 }
 
-// reason asks the rules for words, then those for enhanced codes.
+// reason asks the rules for phrases and for words, then those for enhanced
+// codes.
 func (r *reply) reason() seserrors.Reason {
 	for i := range diagnosticRules {
-		if diagnosticRules[i].fits(r) {
-			return diagnosticRules[i].reason
+		if d := &diagnosticRules[i]; d.fits(r) && r.allows(d.reason) {
+			return d.reason
 		}
+	}
+	if reason := r.pair(pairRules); reason != undetermined {
+		return reason
 	}
 	if r.enhanced != "" {
 		for _, f := range enhancedRules {
@@ -167,7 +173,83 @@ func (r *reply) reason() seserrors.Reason {
 			}
 		}
 	}
+	return r.pair(vagueRules)
+}
+
+// allows reports whether a reply can mean a reason that phrases found in it. A
+// temporary reply suppresses nobody, is no rule of the receiver's, and where it
+// asks for another try it has not judged the content. And where a sender is the subject and no recipient is, what does not exist is not the
+// recipient.
+func (r *reply) allows(reason seserrors.Reason) bool {
+	switch {
+	case r.code/100 == 4 && reason == seserrors.RecipientPolicy:
+		return false
+	case r.code/100 == 4 && reason == seserrors.ContentRefused:
+		return !near(r.words, passing, nil)
+	case meanings[reason].do == Suppress:
+		return r.code/100 != 4 && (!near(r.words, senders, nil) || near(r.words, mailboxes, nil))
+	}
+	return true
+}
+
+// pair returns the reason of the first pair of words that fits.
+func (r *reply) pair(rules []pairRule) seserrors.Reason {
+	for i := range rules {
+		p := &rules[i]
+		if p.code != "" && !r.coded(p.code) || !near(r.words, p.about, p.says) {
+			continue
+		}
+		if meanings[p.reason].do != Suppress || r.code/100 != 4 && !near(r.words, senders, nil) && !near(r.words, notRecipient, nil) {
+			return p.reason
+		}
+	}
 	return undetermined
+}
+
+// near reports whether one of each set of phrases stand in one sentence, no
+// more than maxGap apart, in either order.
+func near(words string, about, says []string) bool {
+	for sentence := range strings.SplitSeq(words, ". ") {
+		subjects := places(sentence, about)
+		if len(subjects) == 0 {
+			continue
+		}
+		if says == nil {
+			return true
+		}
+		for _, at := range places(sentence, says) {
+			for _, s := range subjects {
+				if s-at <= maxGap && at-s <= maxGap {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// places returns where in words any of the phrases begin.
+func places(words string, phrases []string) []int {
+	var found []int
+	for _, p := range phrases {
+		for at := 0; ; {
+			i := indexPhrase(words[at:], p)
+			if i < 0 {
+				break
+			}
+			found = append(found, at+i)
+			at += i + 1
+		}
+	}
+	return found
+}
+
+// coded reports whether the reply's code or its enhanced code begins so. Of an
+// enhanced code only whole numbers count: 5.7.233 does not begin with 5.7.23.
+func (r *reply) coded(prefix string) bool {
+	rest, ok := strings.CutPrefix(r.enhanced, prefix)
+	return strings.HasPrefix(strconv.Itoa(r.code), prefix) ||
+		ok && (rest == "" || rest[0] == '.' || strings.HasSuffix(prefix, "."))
 }
 
 // A diagnosticRule says what one phrase of receivers means.
@@ -190,7 +272,7 @@ type diagnosticRule struct {
 const maxGap = 80
 
 func (d *diagnosticRule) fits(r *reply) bool {
-	if d.code != "" && !strings.HasPrefix(strconv.Itoa(r.code), d.code) && !strings.HasPrefix(r.enhanced, d.code) {
+	if d.code != "" && !r.coded(d.code) {
 		return false
 	}
 	if d.link != "" && !strings.Contains(r.links, d.link) {
@@ -237,19 +319,27 @@ func indexPhrase(words, phrase string) int {
 			return -1
 		}
 		start, end := at+i, at+i+len(phrase)
-		if (start == 0 || !letter(words, start-1) || !letter(words, start)) && (open || end == len(words) || !letter(words, end) || !letter(words, end-1)) {
+		if !cuts(words, start) && (open || !cuts(words, end)) {
 			return start
 		}
 		at = start + 1
 	}
 }
 
-// letter reports whether a word goes on at i. Bytes of other scripts count as
-// letters.
-func letter(s string, i int) bool {
-	c := s[i]
-	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c >= utf8.RuneSelf
+// cuts reports whether a word goes on across i, which stands between two runes.
+// Scripts that do without spaces have no words to cut.
+func cuts(s string, i int) bool {
+	before, _ := utf8.DecodeLastRuneInString(s[:i])
+	after, _ := utf8.DecodeRuneInString(s[i:])
+	return letter(before) && letter(after)
 }
+
+func letter(r rune) bool {
+	return r < firstIdeograph && r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+// firstIdeograph begins the blocks of Chinese, Japanese and Korean.
+const firstIdeograph = 0x2E80
 
 // blockList names the list that a reply blames; only one that lists links if
 // the content is to blame.

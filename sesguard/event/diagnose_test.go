@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,6 +130,9 @@ func TestDiagnose(t *testing.T) {
 		"white space":              {" \r\n", Diagnosis{Reason: undetermined}},
 		"only a code":              {"550", Diagnosis{Reason: undetermined, Code: 550}},
 		"not understood":           {"smtp; 550 5.7.1 Kaboom", Diagnosis{Reason: undetermined, Code: 550, Enhanced: "5.7.1"}},
+		"a longer code is another": {"550 5.7.233 Sender exceeded the external recipient rate limit", Diagnosis{Reason: seserrors.ReceiverBusy, Code: 550, Enhanced: "5.7.233"}},
+		"a filter that is down":    {"451 4.3.0 Spam filter is down, try later", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 451, Enhanced: "4.3.0"}},
+		"temporary, no policy":     {"450 4.7.1 Policy rejection, please try later", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.7.1"}},
 		"enhanced code alone":      {"smtp; 550 5.1.1 Kaboom", Diagnosis{Reason: seserrors.RecipientUnknown, Code: 550, Enhanced: "5.1.1"}},
 		"a temporary one is none":  {"450 4.1.1 Kaboom", Diagnosis{Reason: seserrors.ReceiverUnavailable, Code: 450, Enhanced: "4.1.1"}},
 		"words before codes":       {"550 5.1.1 mailbox full", Diagnosis{Reason: seserrors.MailboxFull, Code: 550, Enhanced: "5.1.1"}},
@@ -169,6 +173,68 @@ func TestDiagnose(t *testing.T) {
 	} {
 		if got := Diagnose(c.text); got != c.want {
 			t.Errorf("%s:\n%+v, want\n%+v", name, got, c.want)
+		}
+	}
+}
+
+// Replies that no phrase knows are read by the words that they are made of.
+func TestWordsOfManyLanguages(t *testing.T) {
+	for text, want := range map[string]seserrors.Reason{
+		"550 5.1.0 No record of this recipient":                      seserrors.RecipientUnknown,
+		"550 Diese Adresse gibt es hier nicht":                       seserrors.RecipientUnknown,
+		"550 Le compte est introuvable":                              seserrors.RecipientUnknown,
+		"550 No hay ningún usuario con ese nombre":                   seserrors.RecipientUnknown,
+		"550 O endereço não existe":                                  seserrors.RecipientUnknown,
+		"550 La casella non esiste":                                  seserrors.RecipientUnknown,
+		"550 De gebruiker bestaat niet":                              seserrors.RecipientUnknown,
+		"550 Skrzynka nie istnieje":                                  seserrors.RecipientUnknown,
+		"550 Такого пользователя нет":                                seserrors.RecipientUnknown,
+		"550 您要找的用户不存在":                                              seserrors.RecipientUnknown,
+		"550 そのアドレスは存在しません":                                          seserrors.RecipientUnknown,
+		"550 수신자를 찾을 수 없습니다":                                         seserrors.RecipientUnknown,
+		"550 Das Konto wurde stillgelegt":                            seserrors.MailboxDisabled,
+		"550 该邮箱已停用":                                                 seserrors.MailboxDisabled,
+		"550 5.1.1 La boîte de votre contact est saturée":            seserrors.MailboxFull,
+		"550 5.1.1 对方邮箱已满":                                           seserrors.MailboxFull,
+		"550 5.1.1 Ваш IP-адрес в чёрном списке":                     seserrors.SendingIPBlocked,
+		"554 Su servidor está en una lista negra":                    seserrors.SendingIPBlocked,
+		"554 5.7.1 The reputation of 192.0.2.1 is poor":              seserrors.SendingIPBlocked,
+		"554 5.7.1 Complaints made us bar your domain: reputation":   seserrors.SendingDomainBlocked,
+		"550 Absender unbekannt":                                     seserrors.AuthenticationFailed,
+		"554 L'allegato è sospetto":                                  seserrors.ContentRefused,
+		"421 Trop de sessions":                                       seserrors.ReceiverBusy,
+		"451 Por favor intente más tarde":                            seserrors.ReceiverUnavailable,
+		"550 Por política interna":                                   seserrors.RecipientPolicy,
+		"550 The mailer went away. A proxy is unknown":               undetermined,
+		"550 The user " + strings.Repeat("y", 100) + " is not known": undetermined,
+	} {
+		if got := Diagnose(text).Reason; got != want {
+			t.Errorf("%s, want %s: %s", got, want, text)
+		}
+	}
+}
+
+// Words that stand alone and pairs of words are whole words, but for scripts
+// that put no spaces between them.
+func TestEveryPairRuleIsReached(t *testing.T) {
+	for i, p := range slices.Concat(pairRules, vagueRules) {
+		if _, ok := meanings[p.reason]; !ok {
+			t.Errorf("pair %d: reason %q has no meaning", i, p.reason)
+		}
+		for _, about := range p.about {
+			says := ""
+			if p.says != nil {
+				says = " * " + p.says[i%len(p.says)]
+			}
+			r := (&diagnosticRule{text: about + says, code: p.code}).sample()
+			if rule := []pairRule{p}; r.pair(rule) != p.reason && meanings[p.reason].do != Suppress {
+				t.Errorf("pair %d does not fit its own words %q: %q", i, about+says, r.words)
+			}
+		}
+		for _, phrase := range slices.Concat(p.about, p.says) {
+			if strings.Contains(phrase, " * ") || strings.Contains(strings.TrimSuffix(phrase, "~"), "~") || phrase != strings.ToLower(phrase) {
+				t.Errorf("pair %d: phrase %q can never fit", i, phrase)
+			}
 		}
 	}
 }
@@ -235,6 +301,8 @@ func TestNothingButTheRecipientSuppresses(t *testing.T) {
 		"554 5.7.1 mail server closed the account of your network", "550 5.7.1 IP [192.0.2.1] is inactive in our reputation list",
 		"550 5.7.1 No such user agent is welcome here: blocked using zen.spamhaus.org", "550 5.7.26 user unknown, DMARC", "521 5.1.1 no", "521 5.2.1 no",
 		"554 certificate no longer valid", "554 5.7.1 DMARC record of example.com was not found", "550 5.7.1 SPF record does not exist",
+		"550 Домен отправителя не существует", "550 Отправитель не найден", "550 发件人不存在", "550 5.7.1 Le domaine de l'expéditeur n'existe pas", "550 El dominio del remitente no existe", "550 Mittente sconosciuto",
+		"550 Ваш IP-адрес заблокирован", "550 5.7.1 Your account at this host is closed", "550 5.7.1 The user's database could not be found", "450 пользователь не найден", "421 4.3.2 Service not active", "450 4.2.0 user unknown", "451 mailbox disabled", "550 5.1.1 Ihre IP-Adresse steht auf einer Sperrliste",
 		"450 4.1.1 unverified address: user unknown so far", "550 mailbox or policy", "450 4.1.1 try later", "550 5.7.1 Kaboom",
 		"550 Domain frequency limited", "550 5.1.1 too many recipients this hour", "454 4.7.0 mailbox is locked by another process",
 	} {

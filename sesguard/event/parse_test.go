@@ -3,6 +3,7 @@ package event_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"reflect"
 	"strings"
@@ -284,5 +285,21 @@ func (zeros) Read(p []byte) (int, error) {
 func TestReadStopsWhenTheCallerDoes(t *testing.T) {
 	for range event.Read(strings.NewReader(samples["send"] + samples["send"])) {
 		break
+	}
+}
+
+// Some senders to SQS encode the event twice; that loses nothing.
+func TestEventInAString(t *testing.T) {
+	twice, err := json.Marshal(samples["send"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{string(twice), "[" + string(twice) + "]"} {
+		if events, err := event.Parse([]byte(data)); err != nil || len(events) != 1 || events[0].Type != event.Send {
+			t.Errorf("%v %v", events, err)
+		}
+	}
+	if events, err := event.Parse([]byte(`"a sentence"`)); err != nil || events != nil {
+		t.Errorf("a sentence: %v %v", events, err)
 	}
 }

@@ -60,6 +60,8 @@ var diagnosticRules = []diagnosticRule{
 	{text: "did not send the message to this address", reason: seserrors.RecipientSuppressed},
 
 	// Greylisting: SES has come back for hours, so it is the receiver that is slow.
+	{text: "callout", code: "4", reason: seserrors.ReceiverUnavailable},
+	{text: "thread limit", reason: seserrors.ReceiverUnavailable},
 	{text: "unverified address", code: "4", reason: seserrors.ReceiverUnavailable},
 	{link: "postgrey", reason: seserrors.ReceiverBusy},
 	{text: "grey.rbl", reason: seserrors.ReceiverBusy},
@@ -76,6 +78,9 @@ var diagnosticRules = []diagnosticRule{
 	{text: "blocked using grey~", reason: seserrors.ReceiverBusy},
 	{text: "liste grise", reason: seserrors.ReceiverBusy},
 	{text: "postgrey", reason: seserrors.ReceiverBusy},
+	{text: "anti-spam measure~", code: "4", reason: seserrors.ReceiverBusy},
+	{text: "antispam measure~", code: "4", reason: seserrors.ReceiverBusy},
+	{text: "unknown clients", code: "4", reason: seserrors.ReceiverBusy},
 	{text: "deferred for * seconds", code: "4", reason: seserrors.ReceiverBusy},
 
 	// Name lookups of the recipient's domain, and SES's expiry without a reply within.
@@ -85,6 +90,7 @@ var diagnosticRules = []diagnosticRule{
 	{text: "exceeded max time", reason: seserrors.ReceiverUnavailable},
 	{text: "too many delivery attempts", reason: seserrors.ReceiverUnavailable},
 	{text: "delivery time exceeded", reason: seserrors.ReceiverUnavailable},
+	{text: "neither mx nor", reason: seserrors.RecipientUnknown},
 	{text: "null mx", reason: seserrors.RecipientUnknown},
 	{text: "nullmx", reason: seserrors.RecipientUnknown},
 	{text: "does not accept mail from", reason: seserrors.SendingIPBlocked},
@@ -107,6 +113,10 @@ var diagnosticRules = []diagnosticRule{
 	// Lists of domains.
 	{text: "domain * blacklisted", reason: seserrors.SendingDomainBlocked},
 	{text: "domain * blocklisted", reason: seserrors.SendingDomainBlocked},
+	{text: "mail from ipv4 * blacklisted", reason: seserrors.SendingIPBlocked},
+	{text: "mail from * blacklisted", reason: seserrors.SendingDomainBlocked},
+	{text: "domain * deny list", reason: seserrors.SendingDomainBlocked},
+	{text: "domain * denylist~", reason: seserrors.SendingDomainBlocked},
 	{text: "domain block list", reason: seserrors.SendingDomainBlocked},
 	{text: "domain blocklist", reason: seserrors.SendingDomainBlocked},
 	{text: "domain blacklist", reason: seserrors.SendingDomainBlocked},
@@ -173,6 +183,7 @@ var diagnosticRules = []diagnosticRule{
 	{text: "your account * suspended", reason: seserrors.SendingIPBlocked},
 	{text: "your account * blocked", reason: seserrors.SendingIPBlocked},
 	{text: "your account * disabled", reason: seserrors.SendingIPBlocked},
+	{text: "your account * closed", reason: seserrors.SendingIPBlocked},
 	{text: "spam classification", reason: seserrors.ContentRefused},
 	{text: "reverse dns", reason: seserrors.SendingIPBlocked},
 	{text: "rdns", reason: seserrors.SendingIPBlocked},
@@ -464,7 +475,23 @@ var diagnosticRules = []diagnosticRule{
 	{text: "rp-~", code: "4", reason: seserrors.ReceiverBusy},
 	{text: "policy limit~", code: "4", reason: seserrors.ReceiverBusy},
 
+	{text: "ip * not authorized to send", reason: seserrors.SendingIPBlocked},
+	{text: "ip * not authorised to send", reason: seserrors.SendingIPBlocked},
+	{text: "ipv4 * has sent spam", reason: seserrors.SendingIPBlocked},
+	{text: "ipv4 * sends spam", reason: seserrors.SendingIPBlocked},
+	{text: "ipv4 * sent * spam", reason: seserrors.SendingIPBlocked},
+	{text: "too much junk * ipv4", reason: seserrors.SendingIPBlocked},
+
+	// Recipients keep lists, too.
+	{text: "personal block list", reason: seserrors.RecipientPolicy},
+	{text: "personal blocklist", reason: seserrors.RecipientPolicy},
+	{text: "personal blacklist", reason: seserrors.RecipientPolicy},
+	{text: "recipient has blocked", reason: seserrors.RecipientPolicy},
+	{text: "user has blocked", reason: seserrors.RecipientPolicy},
+
 	// Lists of IP addresses and reputation of the sending host.
+	{text: "hit * spam trap~", reason: seserrors.SendingIPBlocked},
+	{text: "spamtrap~ * ipv4", reason: seserrors.SendingIPBlocked},
 	{text: "configured to reject mail from", reason: seserrors.SendingIPBlocked},
 	{text: "realtime black list", reason: seserrors.SendingIPBlocked},
 	{text: "real-time block~", reason: seserrors.SendingIPBlocked},
@@ -976,7 +1003,7 @@ var diagnosticRules = []diagnosticRule{
 	{text: "attachment", reason: seserrors.ContentRefused},
 	{text: "attachments", reason: seserrors.ContentRefused},
 	{text: "file extension", reason: seserrors.ContentRefused},
-	{text: "executable", reason: seserrors.ContentRefused},
+	{text: "executable~", reason: seserrors.ContentRefused},
 	{link: "p=blockedmessage", reason: seserrors.ContentRefused},
 	{text: "potential security issue", reason: seserrors.ContentRefused},
 
@@ -1129,10 +1156,7 @@ var diagnosticRules = []diagnosticRule{
 	{text: "unknown virtual", reason: seserrors.RecipientUnknown},
 	{text: "unknown alias", reason: seserrors.RecipientUnknown},
 	{text: "usuario desconocido", reason: seserrors.RecipientUnknown},
-	{text: "не существует", reason: seserrors.RecipientUnknown},
-	{text: "не найден", reason: seserrors.RecipientUnknown},
 	{text: "ei tunnettu", reason: seserrors.RecipientUnknown},
-	{text: "用户不存在", reason: seserrors.RecipientUnknown},
 	{text: "recipient could not be", reason: seserrors.RecipientUnknown},
 	{text: "email address * wrong", reason: seserrors.RecipientUnknown},
 	{text: "wrong address", reason: seserrors.RecipientUnknown},
@@ -1687,6 +1711,8 @@ var enhancedRules = []struct {
 	{"5.7.28", seserrors.ReceiverBusy},
 	{"4.7.650", seserrors.ReceiverBusy},
 	{"4.7.651", seserrors.ReceiverBusy},
+	{"5.7.10", seserrors.RecipientPolicy},
+	{"4.5.3", seserrors.ReceiverBusy},
 	{"4.3.", seserrors.ReceiverUnavailable},
 	{"4.4.", seserrors.ReceiverUnavailable},
 	{"5.4.", seserrors.ReceiverUnavailable},

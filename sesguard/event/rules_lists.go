@@ -27,6 +27,7 @@ var blockLists = []struct {
 	{"spamhaus", "Spamhaus", "https://check.spamhaus.org/", false},
 	{"spamcop", "SpamCop", "https://www.spamcop.net/bl.shtml", false},
 	{"barracudacentral", "Barracuda", "https://www.barracudacentral.org/rbl/removal-request", false},
+	{"barracuda central", "Barracuda", "https://www.barracudacentral.org/rbl/removal-request", false},
 	{"barracuda reputation", "Barracuda", "https://www.barracudacentral.org/rbl/removal-request", false},
 	{"sorbs", "SORBS", "", false},
 	{"uceprotect", "UCEPROTECT", "https://www.uceprotect.net/", false},
