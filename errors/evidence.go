@@ -181,9 +181,10 @@ func (v *evidence) coded(code, text string) {
 	}
 }
 
-// status notes the first HTTP status.
+// status notes the first HTTP status. One over 599 is invalid and counts as a
+// server's failure (RFC 9110 §15).
 func (v *evidence) status(status int) {
-	if v.answer.status == 0 && status >= 100 && status <= 599 {
+	if v.answer.status == 0 && status >= 100 && status <= 999 {
 		v.api, v.answer.status = true, status
 	}
 }

@@ -164,6 +164,8 @@ func TestAPIAnswers(t *testing.T) {
 		{503, "UnknownError", "UnknownError", Unavailable, ServiceFailure, true},
 		{503, "SlowDown", "Please reduce your request rate.", Throttled, SendRateExceeded, false},
 		{502, "", "Bad Gateway", Unavailable, ServiceFailure, true},
+		{999, "", "", Unavailable, ServiceFailure, true},
+		{600, "UnknownError", "UnknownError", Unavailable, ServiceFailure, true},
 		{500, "InternalServiceErrorException", "", Unavailable, ServiceFailure, true},
 		{0, "InternalFailure", "", Unavailable, ServiceFailure, true},
 		{500, "MessageRejected", "", Rejected, MessageRejected, true},
