@@ -57,6 +57,7 @@ func (v *evidence) walk(err error, at place) {
 		return
 	}
 	if !v.ours(err) && !v.io(err, &at) {
+		v.byAs(err, at)
 		v.structural(err, &at)
 	}
 	switch x := err.(type) {
@@ -102,6 +103,14 @@ func (v *evidence) ours(err error) bool {
 		return false
 	}
 	return true
+}
+
+// byAs notes an *Error that err shows to errors.As only.
+func (v *evidence) byAs(err error, at place) {
+	var e *Error
+	if x, ok := err.(interface{ As(any) bool }); ok && x.As(&e) && e != nil {
+		v.walk(e, at)
+	}
 }
 
 // structural notes what an error of an unknown type says through its methods.
