@@ -1,8 +1,10 @@
 package sesapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,6 +50,24 @@ func (l limiter) Observe(_ context.Context, n int, err error) {
 	if l.observe != nil {
 		l.observe(n, err)
 	}
+}
+
+func TestGuardedClientsLogInvalidInputs(t *testing.T) {
+	var log bytes.Buffer
+	opts := sesguard.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	guardedClients(t, opts, func(t *testing.T, srv *sestest.Server, send apiCall) {
+		log.Reset()
+		in := simpleInput()
+		in.EmailTags = []sestypes.MessageTag{{Name: aws.String("a b"), Value: aws.String("c")}}
+		_, err := send(t.Context(), in)
+		text := log.String()
+		if !errors.Is(err, seserrors.InvalidTag) || strings.Count(text, "\n") != 1 || !strings.Contains(text, "reason=invalid-tag") {
+			t.Errorf("got %v, logged %q, want one line", err, text)
+		}
+		if strings.Contains(text, "ann@") || srv.APIRequests() > 0 {
+			t.Errorf("logged %q, sent %d requests", text, srv.APIRequests())
+		}
+	})
 }
 
 func TestGuardedClientsRetryAndReport(t *testing.T) {
