@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+	"github.com/aws/smithy-go"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
@@ -66,6 +67,21 @@ func TestGuardedClientsLogInvalidInputs(t *testing.T) {
 		}
 		if strings.Contains(text, "ann@") || srv.APIRequests() > 0 {
 			t.Errorf("logged %q, sent %d requests", text, srv.APIRequests())
+		}
+	})
+}
+
+func TestInputsThatTheSDKRefusesAreInvalid(t *testing.T) {
+	guardedClients(t, sesguard.Options{}, func(t *testing.T, srv *sestest.Server, send apiCall) {
+		in := simpleInput()
+		in.Content.Simple.Subject = nil
+		_, err := send(t.Context(), in)
+		var own smithy.InvalidParamsError
+		if e := seserrors.Classify(err); e == nil || e.Class != seserrors.Invalid || e.Reason != seserrors.InvalidParameter || e.MaybeAccepted {
+			t.Errorf("got %+v", e)
+		}
+		if !errors.As(err, &own) || srv.APIRequests() > 0 {
+			t.Errorf("got %v, and %d requests", err, srv.APIRequests())
 		}
 	})
 }
