@@ -222,6 +222,9 @@ func (c *Conn) signIn(ctx context.Context, l Login) *seserrors.Error {
 	if len(mechanisms) == 0 || auth == nil {
 		return denied(op, seserrors.ProtocolError, "credentials are set, but the server offers neither AUTH PLAIN nor AUTH LOGIN")
 	}
+	if l.Auth != nil {
+		auth = recordedAuth{auth, &c.hide}
+	}
 	name, response, err := auth.Start(&smtp.ServerInfo{Name: c.host(), TLS: c.tls != nil, Auth: mechanisms})
 	if err != nil {
 		return c.authFailed(op, err)
