@@ -270,18 +270,24 @@ func (c *Conn) interrupt() {
 	}
 }
 
-// watch interrupts the connection when ctx ends. The function it returns stops
-// that; when it comes too late, the interruption's deadline would hit the next
-// message, so the connection is given up.
-func (c *Conn) watch(ctx context.Context) (unwatch func() bool) {
-	if ctx.Done() == nil {
-		return nil
+// during runs a dialogue, which the end of ctx interrupts. The connection is given
+// up if that comes too late, when its deadline would hit the next message, and if
+// code of the caller's panics, a message or a connection: an answer may still come.
+func (c *Conn) during(ctx context.Context, dialogue func()) {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, c.ended)
+		defer func() {
+			if !stop() {
+				c.spoil(ClosedCut)
+			}
+		}()
 	}
-	return context.AfterFunc(ctx, c.ended)
-}
-
-func (c *Conn) unwatch(stop func() bool) {
-	if stop != nil && !stop() {
-		c.spoil(ClosedCut)
-	}
+	returned := false
+	defer func() {
+		if !returned {
+			c.giveUp(ClosedCut)
+		}
+	}()
+	dialogue()
+	returned = true
 }
