@@ -168,6 +168,9 @@ func (c *Client) placed(err *seserrors.Error) *seserrors.Error {
 	return err
 }
 
+// Addr returns the "host:port" of the endpoint that c connects to.
+func (c *Client) Addr() string { return c.cfg.Addr }
+
 // Shutdown ends the client in order: calls that wait for a connection fail with
 // ErrClosed, messages under way are finished, connections say QUIT. It returns
 // when that is done, or context.Cause(ctx) when ctx ends first; what is under
