@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	// FirstAnswer bounds the answer to the first command on a connection that
+	// firstAnswer bounds the answer to the first command on a connection that
 	// was idle: a line that died silently shows in no other way.
-	FirstAnswer = 10 * time.Second
-	// Goodbye bounds QUIT, and afterClose the server's own closing after it.
-	Goodbye    = time.Second
+	firstAnswer = 10 * time.Second
+	// goodbye bounds QUIT, and afterClose the server's own closing after it.
+	goodbye    = time.Second
 	afterClose = 100 * time.Millisecond
 	// glance is how long a connection without a descriptor is read for octets
 	// that should not be there.
@@ -190,7 +190,7 @@ func (c *Conn) Close(why Closing) (reason Closing, ok bool) {
 }
 
 func (c *Conn) quit() (ok bool) {
-	c.limit(Goodbye)
+	c.limit(goodbye)
 	defer c.limit(0)
 	if _, err := io.WriteString(c.rw, "QUIT\r\n"); err != nil || c.reply.read(c.r) != nil {
 		return false

@@ -125,8 +125,8 @@ func (c *Conn) command(ctx context.Context, op string, want int, words ...string
 		if c.unread() {
 			return c.lost(ctx, op, errStale)
 		}
-		if wait == 0 || wait > FirstAnswer {
-			wait = FirstAnswer
+		if wait == 0 || wait > firstAnswer {
+			wait = firstAnswer
 		}
 	}
 	if c.buffered() {
