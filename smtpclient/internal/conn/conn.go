@@ -177,16 +177,15 @@ func (c *Conn) Idle() Closing {
 // a QUIT that was said was answered.
 func (c *Conn) Close(why Closing) (reason Closing, ok bool) {
 	c.spoil(why)
+	ok = true
 	switch {
 	case c.cut.Load():
 		c.broken = ClosedShutdown
 	case c.broken.Orderly():
-		ok := c.quit()
-		c.raw.Close()
-		return c.broken, ok
+		ok = c.quit()
 	}
 	c.raw.Close()
-	return c.broken, true
+	return c.broken, ok
 }
 
 func (c *Conn) quit() (ok bool) {
