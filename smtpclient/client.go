@@ -103,61 +103,37 @@ func (c *Client) Send(ctx context.Context, from string, to []string, msg io.Writ
 	return Reply{}, c.placed(err)
 }
 
-func (c *Client) send(ctx context.Context, from string, to []string, msg io.WriterTo) (conn.Reply, *seserrors.Error) {
-	m, err := c.take(ctx)
-	if err != nil {
-		return conn.Reply{}, err
-	}
-	defer func() { c.giveBack(m) }()
-	body, err := c.content(ctx, msg)
-	if err != nil {
-		return conn.Reply{}, err
-	}
-	if body, ok := body.(io.Closer); ok {
-		defer body.Close()
-	}
-	mail := conn.Mail{From: from, To: to, Body: body}
-	reply, f := m.Send(ctx, &mail)
-	if f != nil && f.Redial {
-		if err = c.redial(ctx, &m); err != nil {
-			return conn.Reply{}, err
+func (c *Client) send(ctx context.Context, from string, to []string, msg io.WriterTo) (reply conn.Reply, err *seserrors.Error) {
+	mail := conn.Mail{From: from, To: to}
+	defer func() {
+		if body, ok := mail.Body.(io.Closer); ok {
+			body.Close()
+		}
+	}()
+	err = c.use(ctx, func(m *member) (f *conn.Failure) {
+		if mail.Body == nil {
+			if mail.Body, err = c.content(ctx, msg); err != nil {
+				return &conn.Failure{Err: err}
+			}
 		}
 		reply, f = m.Send(ctx, &mail)
+		return f
+	})
+	if err == nil {
+		c.mu.Lock()
+		c.counts.Messages++
+		c.mu.Unlock()
 	}
-	if f != nil {
-		return conn.Reply{}, f.Err
-	}
-	c.mu.Lock()
-	c.counts.Messages++
-	c.mu.Unlock()
-	return reply, nil
+	return reply, err
 }
 
 // Ping takes a connection as Send does, opening one if none is idle, and says
 // NOOP on it. On a new client that proves the settings: dial, TLS, certificate,
 // EHLO and AUTH. Its errors are those of Send, and never in doubt.
 func (c *Client) Ping(ctx context.Context) error {
-	if err := c.ping(ctx); err != nil {
-		return c.placed(err)
-	}
-	return nil
-}
-
-func (c *Client) ping(ctx context.Context) *seserrors.Error {
-	m, err := c.take(ctx)
+	err := c.use(ctx, func(m *member) *conn.Failure { return m.Noop(ctx) })
 	if err != nil {
-		return err
-	}
-	defer func() { c.giveBack(m) }()
-	f := m.Noop(ctx)
-	if f != nil && f.Redial {
-		if err = c.redial(ctx, &m); err != nil {
-			return err
-		}
-		f = m.Noop(ctx)
-	}
-	if f != nil {
-		return f.Err
+		return c.placed(err)
 	}
 	return nil
 }

@@ -44,6 +44,27 @@ func (c *Client) take(ctx context.Context) (*member, *seserrors.Error) {
 	return c.wait(ctx, w)
 }
 
+// use takes a connection for f. If that one turns out to be dead before f has sent
+// a message, f gets a new one, once.
+func (c *Client) use(ctx context.Context, f func(*member) *conn.Failure) *seserrors.Error {
+	m, err := c.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { c.giveBack(m) }()
+	failed := f(m)
+	if failed != nil && failed.Redial {
+		if err := c.redial(ctx, &m); err != nil {
+			return err
+		}
+		failed = f(m)
+	}
+	if failed != nil {
+		return failed.Err
+	}
+	return nil
+}
+
 // popIdle returns the idle connection that was used last, or nil. The caller
 // holds the lock.
 func (c *Client) popIdle(now time.Time) *member {
