@@ -48,7 +48,7 @@ type admission struct {
 	riseWait time.Duration // how long that was put off
 	lowered  int           // counts refusals beside others; those of dials begun before the last one are the same
 	goodbye  time.Time     // when a connection last ended with QUIT
-	closed   time.Time     // no dial before this
+	resumeAt time.Time     // no dial before this
 }
 
 // A ticket admits one dial.
@@ -67,7 +67,7 @@ func (a *admission) ceiling() int {
 
 // open reports whether another dial may begin beside so many slots in use.
 func (a *admission) open(held int, now time.Time) bool {
-	return held < a.ceiling() && !now.Before(a.closed)
+	return held < a.ceiling() && !now.Before(a.resumeAt)
 }
 
 // admit returns the refusal that is remembered, or a ticket to dial with l.
@@ -116,7 +116,7 @@ func (a *admission) refused(t ticket, l conn.Login, e *seserrors.Error, open, di
 	if e.Reason == seserrors.TooManyConnections {
 		switch others := open + dialling; {
 		case now.Sub(a.goodbye) < lingering:
-			a.closed = now.Add(retryAfter)
+			a.resumeAt = now.Add(retryAfter)
 			time.AfterFunc(retryAfter, a.changed)
 			again = true
 		case others > 0:
