@@ -123,7 +123,6 @@ type Conn struct {
 	sys   syscall.RawConn // raw's descriptor; nil: it has none
 	timed bool            // raw has deadlines
 	timer *time.Timer     // in their place where it has none
-	ended func()          // interrupt, bound once
 
 	hide     secrets
 	ext      map[string]string // extensions and their parameters
@@ -143,7 +142,6 @@ type Conn struct {
 func newConn(cfg *Config, raw net.Conn, l Login) *Conn {
 	c := &Conn{cfg: cfg, raw: raw, rw: raw, r: bufio.NewReader(raw), hide: newSecrets(l.Username, l.Password)}
 	c.timed = raw.SetDeadline(time.Time{}) == nil
-	c.ended = c.interrupt
 	if sc, ok := raw.(syscall.Conn); ok && canPeek {
 		if sys, err := sc.SyscallConn(); err == nil {
 			c.sys = sys
@@ -274,7 +272,7 @@ func (c *Conn) interrupt() {
 // code of the caller's panics, a message or a connection: an answer may still come.
 func (c *Conn) during(ctx context.Context, dialogue func()) {
 	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, c.ended)
+		stop := context.AfterFunc(ctx, c.interrupt)
 		defer func() {
 			if !stop() {
 				c.spoil(ClosedCut)

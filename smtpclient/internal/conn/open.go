@@ -35,7 +35,7 @@ func Open(ctx context.Context, cfg *Config, l Login) (*Conn, *seserrors.Error) {
 			c.reset() // also when code of the caller's panics
 		}
 	}()
-	stop := context.AfterFunc(ctx, c.ended)
+	stop := context.AfterFunc(ctx, c.interrupt)
 	e := c.setUp(ctx, l)
 	if !stop() && e == nil {
 		e = timedOut(ctx, "smtp connect", ctx.Err())
