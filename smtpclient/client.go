@@ -104,21 +104,20 @@ func (c *Client) Send(ctx context.Context, from string, to []string, msg io.Writ
 }
 
 func (c *Client) send(ctx context.Context, from string, to []string, msg io.WriterTo) (reply conn.Reply, err *seserrors.Error) {
-	mail := conn.Mail{From: from, To: to}
-	defer func() {
-		if body, ok := mail.Body.(io.Closer); ok {
-			body.Close()
-		}
-	}()
-	err = c.use(ctx, func(m *member) (f *conn.Failure) {
-		if mail.Body == nil {
-			if mail.Body, err = c.content(ctx, msg); err != nil {
-				return &conn.Failure{Err: err}
-			}
-		}
-		reply, f = m.Send(ctx, &mail)
-		return f
-	})
+	m, err := c.take(ctx)
+	if err != nil {
+		return reply, err
+	}
+	defer func() { c.giveBack(m) }()
+	body, err := c.content(ctx, msg)
+	if err != nil {
+		return reply, err
+	}
+	if body, ok := body.(io.Closer); ok {
+		defer body.Close()
+	}
+	mail := conn.Mail{From: from, To: to, Body: body}
+	err = c.talk(ctx, &m, func() (f *conn.Failure) { reply, f = m.Send(ctx, &mail); return f })
 	if err == nil {
 		c.mu.Lock()
 		c.counts.Messages++
@@ -131,7 +130,11 @@ func (c *Client) send(ctx context.Context, from string, to []string, msg io.Writ
 // NOOP on it. On a new client that proves the settings: dial, TLS, certificate,
 // EHLO and AUTH. Its errors are those of Send, and never in doubt.
 func (c *Client) Ping(ctx context.Context) error {
-	err := c.use(ctx, func(m *member) *conn.Failure { return m.Noop(ctx) })
+	m, err := c.take(ctx)
+	if err == nil {
+		defer func() { c.giveBack(m) }()
+		err = c.talk(ctx, &m, func() *conn.Failure { return m.Noop(ctx) })
+	}
 	if err != nil {
 		return c.placed(err)
 	}

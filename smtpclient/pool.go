@@ -44,23 +44,18 @@ func (c *Client) take(ctx context.Context) (*member, *seserrors.Error) {
 	return c.wait(ctx, w)
 }
 
-// use takes a connection for f. If that one turns out to be dead before f has sent
-// a message, f gets a new one, once.
-func (c *Client) use(ctx context.Context, f func(*member) *conn.Failure) *seserrors.Error {
-	m, err := c.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { c.giveBack(m) }()
-	failed := f(m)
-	if failed != nil && failed.Redial {
-		if err := c.redial(ctx, &m); err != nil {
+// talk runs a dialogue over m, and once more over a new connection if m turns out
+// to be dead before a message was sent.
+func (c *Client) talk(ctx context.Context, m **member, dialogue func() *conn.Failure) *seserrors.Error {
+	f := dialogue()
+	if f != nil && f.Redial {
+		if err := c.redial(ctx, m); err != nil {
 			return err
 		}
-		failed = f(m)
+		f = dialogue()
 	}
-	if failed != nil {
-		return failed.Err
+	if f != nil {
+		return f.Err
 	}
 	return nil
 }
