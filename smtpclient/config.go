@@ -207,12 +207,7 @@ func (c *Config) setRegionAddr() *seserrors.Error {
 }
 
 func regionSyntax(s string) bool {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
-			return false
-		}
-	}
-	return strings.Contains(s, "-")
+	return strings.Contains(s, "-") && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func (c *Config) host() string {
@@ -356,10 +351,5 @@ func (c *Config) line() conn.Config {
 
 // plainASCII reports whether s is printable ASCII without space.
 func plainASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
