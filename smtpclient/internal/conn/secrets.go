@@ -51,7 +51,7 @@ func (s *secrets) add(response []byte) {
 	if len(*s) == 0 {
 		parts = parts[1:]
 	}
-	for _, said := range append(parts, string(response)) {
+	for _, said := range append([]string{string(response)}, parts...) {
 		*s = append(*s, base64.StdEncoding.EncodeToString([]byte(said)))
 	}
 	*s = append(*s, parts...)
