@@ -92,7 +92,9 @@ func (s *source) WriteTo(w io.Writer) (int64, error) {
 			}
 			pw.CloseWithError(err)
 		}()
-		_, err = s.msg.WriteTo(pw)
+		if _, err = s.msg.WriteTo(pw); err == io.EOF {
+			err = io.ErrUnexpectedEOF // to the pipe, io.EOF is the end of a whole message
+		}
 	}()
 	n, err := io.Copy(w, r)
 	if p, ok := err.(*panicError); ok {
