@@ -30,12 +30,17 @@ func (c *Client) content(ctx context.Context, msg io.WriterTo) (io.WriterTo, *se
 	}
 	reading, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
+	end := func() { stop(); cancel(nil) }
+	opened := false
+	defer func() {
+		if !opened { // or Open panicked
+			end()
+		}
+	}()
 	r, err := o.Open(reading)
-	if err == nil && r != nil {
-		return &opening{r, func() { stop(); cancel(nil) }}, nil
+	if opened = err == nil && r != nil; opened {
+		return &opening{r, end}, nil
 	}
-	stop()
-	cancel(nil)
 	switch {
 	case ctx.Err() != nil:
 		return nil, seserrors.FromContext(ctx, opOpen)
