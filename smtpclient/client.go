@@ -3,6 +3,8 @@ package smtpclient
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -212,9 +214,5 @@ func (c *Client) end() {
 func (c *Client) members() []*member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]*member, 0, len(c.open))
-	for m := range c.open {
-		list = append(list, m)
-	}
-	return list
+	return slices.Collect(maps.Keys(c.open))
 }
