@@ -112,6 +112,8 @@ func TestSMTPReplies(t *testing.T) {
 		{452, "4.3.1 Insufficient system storage", Unavailable, ServiceFailure},
 		{454, "TLS not available due to temporary reason", Unavailable, TLSFailure},
 		{459, "what", Unavailable, Unrecognized},
+		{550, "5.4.1 [a@example.com]: Recipient address rejected: Access denied. AS(201806281)", Rejected, RecipientSyntax},
+		{554, "5.7.1 <a@example.com>: Recipient address rejected: Access denied", Rejected, RecipientSyntax},
 		{500, "5.5.2 Error: bad syntax", Rejected, ProtocolError},
 		{502, "5.5.1 Error: command not implemented", Rejected, ProtocolError},
 		{503, "Bad sequence of commands", Rejected, ProtocolError},
