@@ -101,9 +101,11 @@ func (c *Client) deliver(d *dial, a answer) {
 	}
 }
 
-// forget ends the count of a dial that is under way. The caller holds the lock.
+// forget ends the count of a dial that is under way, and its probe. The caller
+// holds the lock.
 func (c *Client) forget(d *dial) {
 	delete(c.dials, d)
+	c.admission.ended(&d.ticket)
 	if d.begun && d.m == nil {
 		d.begun = false
 		c.counts.DialErrors++
