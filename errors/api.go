@@ -139,7 +139,7 @@ func (e *Error) fromStatus(a answer) {
 	if a.status < 500 {
 		e.Reason = sharedReason(a.message, Unrecognized)
 	}
-	byStatus := statusRules.byPrefix(strconv.Itoa(a.status))
+	byStatus := statusRules.byPrefix(strconv.Itoa(min(a.status, 599)))
 	switch {
 	case e.Reason != Unrecognized:
 	case a.isCoded() && a.status == 429:

@@ -1,6 +1,9 @@
 package errors
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Class says what can be done about an error. It is the answer most code
 // needs; [Reason] says more exactly why.
@@ -61,13 +64,12 @@ func (c Class) MarshalText() ([]byte, error) {
 // UnmarshalText sets the class from its slug. A text that is no slug is an
 // error and leaves the class as it was.
 func (c *Class) UnmarshalText(text []byte) error {
-	for i, name := range classNames {
-		if string(text) == name {
-			*c = Class(i)
-			return nil
-		}
+	i := slices.Index(classNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("errors: %s is not a class", quoted(string(text)))
 	}
-	return fmt.Errorf("errors: %s is not a class", quoted(string(text)))
+	*c = Class(i)
+	return nil
 }
 
 // A Scope says what else will fail the same way, and so what a queue should

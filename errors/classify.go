@@ -3,7 +3,7 @@ package errors
 // Classify returns what any error means; nil for nil. It goes by evidence, in
 // this order:
 //
-//   - an [*Error] in the tree;
+//   - an [*Error] in the tree, or one that an error of the tree shows to errors.As;
 //   - a bare [Class] or [Reason], which says what SES's words would have said,
 //     and nothing about doubt;
 //   - an answer: a *textproto.Error, or an error of the AWS SDK (see [FromAPI]);

@@ -297,6 +297,43 @@ func TestTrees(t *testing.T) {
 	}
 }
 
+// hidden shows its cause to errors.As only.
+type hidden struct{ cause *Error }
+
+func (hidden) Error() string { return "hidden" }
+
+func (h hidden) As(target any) bool {
+	e, ok := target.(**Error)
+	if ok {
+		*e = h.cause
+	}
+	return ok
+}
+
+// What errors.As finds in a tree, Classify finds too.
+func TestErrorsThatOnlyAsFinds(t *testing.T) {
+	rate := &Error{Class: Throttled, Reason: SendRateExceeded}
+	lost := &Error{Class: Unavailable, Reason: ResponseLost, MaybeAccepted: true}
+	for _, c := range []struct {
+		name   string
+		err    error
+		reason Reason
+		maybe  bool
+	}{
+		{"one", hidden{rate}, SendRateExceeded, false},
+		{"one in doubt", fmt.Errorf("x: %w", hidden{lost}), ResponseLost, true},
+		{"doubt in the cause of one", hidden{&Error{Class: Throttled, Reason: SendRateExceeded, Err: lost}}, SendRateExceeded, true},
+		{"the first is another", stderrors.Join(rate, hidden{lost}), SendRateExceeded, true},
+		{"none", stderrors.Join(hidden{}, rate), SendRateExceeded, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if e := Classify(c.err); e.Reason != c.reason || e.MaybeAccepted != c.maybe {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+}
+
 // cycle is an error that wraps itself.
 type cycle struct{}
 

@@ -57,6 +57,7 @@ func (v *evidence) walk(err error, at place) {
 		return
 	}
 	if !v.ours(err) && !v.io(err, &at) {
+		v.byAs(err, at)
 		v.structural(err, &at)
 	}
 	switch x := err.(type) {
@@ -102,6 +103,14 @@ func (v *evidence) ours(err error) bool {
 		return false
 	}
 	return true
+}
+
+// byAs notes an *Error that err shows to errors.As only.
+func (v *evidence) byAs(err error, at place) {
+	var e *Error
+	if x, ok := err.(interface{ As(any) bool }); ok && x.As(&e) && e != nil {
+		v.walk(e, at)
+	}
 }
 
 // structural notes what an error of an unknown type says through its methods.
@@ -181,9 +190,10 @@ func (v *evidence) coded(code, text string) {
 	}
 }
 
-// status notes the first HTTP status.
+// status notes the first HTTP status. One over 599 is invalid and counts as a
+// server's failure (RFC 9110 §15).
 func (v *evidence) status(status int) {
-	if v.answer.status == 0 && status >= 100 && status <= 599 {
+	if v.answer.status == 0 && status >= 100 && status <= 999 {
 		v.api, v.answer.status = true, status
 	}
 }

@@ -41,7 +41,7 @@ func (v *evidence) byType(err error, at *place) bool {
 		v.note(ConfigInvalid, true)
 	case *net.OpError:
 		v.failed = true
-		if isDial(x.Op) {
+		if x.Op == "dial" || x.Op == "proxyconnect" || x.Op == "socks connect" { // before the first byte is sent
 			at.unsent = true
 			v.note(Network, true)
 		}
@@ -69,11 +69,6 @@ func (v *evidence) byType(err error, at *place) bool {
 		return false
 	}
 	return true
-}
-
-// isDial reports whether a net.OpError's op comes before the first byte sent.
-func isDial(op string) bool {
-	return op == "dial" || op == "proxyconnect" || op == "socks connect"
 }
 
 // phraseReason returns what an error says that net/http or x/net/proxy makes

@@ -5,7 +5,7 @@ import "regexp"
 // openings are what SES, relays and tools put before the words that tell.
 var openings = []string{
 	"throttling failure: ", "transaction failed: ", "message rejected: ", "access denied: ", "connection closed by server. ",
-	"service unavailable; ", "recipient address rejected: ", "error: ", "response: ", "failed: ",
+	"service unavailable; ", "error: ", "response: ", "failed: ",
 	"the ", "your ", "this ", "an ", "a ", "there are ", "there is ", "you have ", "you ", "email ", "amazon ses ", "specified ", "provided ",
 }
 

@@ -27,7 +27,7 @@ func New(t Transport, opts Options) *Client { return NewGuard(opts).Client(t) }
 func (c *Client) Send(ctx context.Context, m *Message) (*Receipt, error) {
 	mail, err := build(ctx, m)
 	if err != nil {
-		c.guard.logInvalid(ctx, err)
+		c.guard.LogInvalid(ctx, err)
 		return nil, err
 	}
 	return c.SendBuilt(ctx, mail)
@@ -72,7 +72,7 @@ func (c *Client) SendBuilt(ctx context.Context, m *Mail) (*Receipt, error) {
 	if tag := c.guard.trackTag; tag != "" {
 		tracked, err := m.Track(tag)
 		if err != nil {
-			c.guard.logInvalid(ctx, err)
+			c.guard.LogInvalid(ctx, err)
 			return nil, err
 		}
 		m = tracked

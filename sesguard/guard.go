@@ -40,7 +40,7 @@ type Options struct {
 	// Logger gets a line for each failed attempt, for each send that has ended
 	// without a receipt, and for each change of the breaker, all without
 	// recipients and content. Sends that an open breaker refuses are not logged
-	// one by one, nor are inputs that the guards of package sesapi find invalid.
+	// one by one, nor are the invalid entries of a bulk, which are in its result.
 	// Nil: no logs.
 	Logger *slog.Logger
 }

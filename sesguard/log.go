@@ -46,8 +46,10 @@ func (d *delivery) logEnd(err error) {
 	d.line(level, msg, e, true, slog.Bool("again", false), slog.Duration("retry_after", after))
 }
 
-// logInvalid writes the line of a message that did not come as far as a run.
-func (g *Guard) logInvalid(ctx context.Context, err error) {
+// LogInvalid writes the line of a send that ended before it came to [Guard.Do],
+// because its input is invalid: for those who check inputs before they call Do,
+// as [Client] does. Without a Logger it does nothing.
+func (g *Guard) LogInvalid(ctx context.Context, err error) {
 	d := delivery{Guard: g, ctx: ctx}
 	d.logEnd(err)
 }

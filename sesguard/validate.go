@@ -130,8 +130,9 @@ func (v *validator) message(m *Message, b *Mail, all []mailbox) (h heading, p pl
 	if !utf8.ValidString(m.HTML) {
 		v.add("HTML", "", seserrors.InvalidParameter, "it is not valid UTF-8")
 	}
-	if y := m.Date.Year(); !m.Date.IsZero() && (y < 1900 || y > 9999) {
-		v.add("Date", m.Date.String(), seserrors.IllegalHeader, "the year must be from 1900 to 9999 (RFC 5322 §3.3)")
+	_, zone := m.Date.Zone()
+	if y := m.Date.Year(); !m.Date.IsZero() && (y < 1900 || y > 9999 || zone/3600 > 99 || zone/3600 < -99) {
+		v.add("Date", m.Date.String(), seserrors.IllegalHeader, "the year must be from 1900 to 9999, and the zone less than 100 hours from UTC (RFC 5322 §3.3)")
 	}
 	p.fields = v.headers(m)
 	p.alternatives, p.attachments = v.parts(m)

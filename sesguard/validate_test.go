@@ -83,6 +83,8 @@ func TestEachProblemNamesItsField(t *testing.T) {
 		{"text that is no UTF-8", func(m *Message) { m.Text = "\xff" }, "Text", seserrors.InvalidParameter},
 		{"HTML that is no UTF-8", func(m *Message) { m.HTML = "\xff" }, "HTML", seserrors.InvalidParameter},
 		{"year 10000", func(m *Message) { m.Date = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "Date", seserrors.IllegalHeader},
+		{"zone of 100 hours", func(m *Message) { m.Date = time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", 100*3600)) }, "Date", seserrors.IllegalHeader},
+		{"zone of -100 hours", func(m *Message) { m.Date = time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", -100*3600)) }, "Date", seserrors.IllegalHeader},
 		{"year 1899", func(m *Message) { m.Date = time.Date(1899, 12, 31, 0, 0, 0, 0, time.UTC) }, "Date", seserrors.IllegalHeader},
 
 		{"header without a name", header("", "x"), "Headers[0].Name", seserrors.IllegalHeader},

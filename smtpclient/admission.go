@@ -48,7 +48,7 @@ type admission struct {
 	riseWait time.Duration // how long that was put off
 	lowered  int           // counts refusals beside others; those of dials begun before the last one are the same
 	goodbye  time.Time     // when a connection last ended with QUIT
-	closed   time.Time     // no dial before this
+	resumeAt time.Time     // no dial before this
 }
 
 // A ticket admits one dial.
@@ -67,7 +67,7 @@ func (a *admission) ceiling() int {
 
 // open reports whether another dial may begin beside so many slots in use.
 func (a *admission) open(held int, now time.Time) bool {
-	return held < a.ceiling() && !now.Before(a.closed)
+	return held < a.ceiling() && !now.Before(a.resumeAt)
 }
 
 // admit returns the refusal that is remembered, or a ticket to dial with l.
@@ -85,6 +85,14 @@ func (a *admission) admit(l conn.Login, now time.Time) (ticket, *seserrors.Error
 	}
 	a.probing, t.probe = true, true
 	return t, nil
+}
+
+// ended lets another dial probe when that of this ticket has ended, in whatever way.
+func (a *admission) ended(t *ticket) {
+	if t.probe && t.gen == a.gen {
+		a.probing = false
+	}
+	t.probe = false
 }
 
 func (a *admission) forget() {
@@ -116,7 +124,7 @@ func (a *admission) refused(t ticket, l conn.Login, e *seserrors.Error, open, di
 	if e.Reason == seserrors.TooManyConnections {
 		switch others := open + dialling; {
 		case now.Sub(a.goodbye) < lingering:
-			a.closed = now.Add(retryAfter)
+			a.resumeAt = now.Add(retryAfter)
 			time.AfterFunc(retryAfter, a.changed)
 			again = true
 		case others > 0:
@@ -128,8 +136,6 @@ func (a *admission) refused(t ticket, l conn.Login, e *seserrors.Error, open, di
 	}
 	if !again {
 		a.remember(t, l, e, now)
-	} else if t.probe && t.gen == a.gen {
-		a.probing = false
 	}
 	return again
 }
@@ -137,21 +143,16 @@ func (a *admission) refused(t ticket, l conn.Login, e *seserrors.Error, open, di
 // remember keeps a refusal that every other dial would meet. Those of dials that
 // began before the last one was kept are the same refusal.
 func (a *admission) remember(t ticket, l conn.Login, e *seserrors.Error, now time.Time) {
-	account := !e.Class.Retryable() && e.Reason.Scope() == seserrors.ScopeAccount
-	lasting := account || e.Reason == seserrors.TooManyConnections
+	lasting := e.Reason == seserrors.TooManyConnections || !e.Class.Retryable() && e.Reason.Scope() == seserrors.ScopeAccount
 	first := e.Reason == seserrors.CredentialsInvalid && l != a.suspect
 	if first {
 		a.suspect = l
 	}
-	switch {
-	case t.gen != a.gen:
-	case lasting && !first:
+	if t.gen == a.gen && lasting && !first {
 		a.wait = min(max(2*a.wait, backoffMin), backoffMax)
 		kept := *e // this one gets its caller's facts added
-		a.refusal, a.of, a.until, a.probing = &kept, l, now.Add(a.wait), false
+		a.refusal, a.of, a.until = &kept, l, now.Add(a.wait)
 		a.gen++
-	case t.probe:
-		a.probing = false
 	}
 }
 

@@ -16,6 +16,7 @@ var (
 
 // refuse has a dial fail beside so many others.
 func (a *admission) refuse(t ticket, e seserrors.Error, others int) (again bool) {
+	a.ended(&t)
 	return a.refused(t, wrong, &e, 0, others, time.Now())
 }
 
@@ -70,6 +71,25 @@ func TestAProbeThatTellsNothingLetsTheNextTry(t *testing.T) {
 		if again, err := a.admit(wrong, now); err != nil || !again.probe {
 			t.Errorf("%s: %+v, %v", name, again, err)
 		}
+	}
+}
+
+// A dial ends where it fails and again where its waiter is told: in between the
+// next one may have begun to probe.
+func TestAProbeThatHasEndedDoesNotEndTheNext(t *testing.T) {
+	a := &admission{most: 10, changed: func() {}}
+	now := time.Now()
+	first, _ := a.admit(wrong, now)
+	a.refuse(first, denied, 0)
+	now = now.Add(backoffMin + time.Second)
+	probe, _ := a.admit(wrong, now)
+	a.ended(&probe)
+	if next, err := a.admit(wrong, now); err != nil || !next.probe {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	a.ended(&probe)
+	if _, err := a.admit(wrong, now); err == nil {
+		t.Error("two probes at one time")
 	}
 }
 

@@ -3,6 +3,8 @@ package smtpclient
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,61 +105,40 @@ func (c *Client) Send(ctx context.Context, from string, to []string, msg io.Writ
 	return Reply{}, c.placed(err)
 }
 
-func (c *Client) send(ctx context.Context, from string, to []string, msg io.WriterTo) (conn.Reply, *seserrors.Error) {
+func (c *Client) send(ctx context.Context, from string, to []string, msg io.WriterTo) (reply conn.Reply, err *seserrors.Error) {
 	m, err := c.take(ctx)
 	if err != nil {
-		return conn.Reply{}, err
+		return reply, err
 	}
 	defer func() { c.giveBack(m) }()
 	body, err := c.content(ctx, msg)
 	if err != nil {
-		return conn.Reply{}, err
+		return reply, err
 	}
 	if body, ok := body.(io.Closer); ok {
 		defer body.Close()
 	}
 	mail := conn.Mail{From: from, To: to, Body: body}
-	reply, f := m.Send(ctx, &mail)
-	if f != nil && f.Redial {
-		if err = c.redial(ctx, &m); err != nil {
-			return conn.Reply{}, err
-		}
-		reply, f = m.Send(ctx, &mail)
+	err = c.talk(ctx, &m, func() (f *conn.Failure) { reply, f = m.Send(ctx, &mail); return f })
+	if err == nil {
+		c.mu.Lock()
+		c.counts.Messages++
+		c.mu.Unlock()
 	}
-	if f != nil {
-		return conn.Reply{}, f.Err
-	}
-	c.mu.Lock()
-	c.counts.Messages++
-	c.mu.Unlock()
-	return reply, nil
+	return reply, err
 }
 
 // Ping takes a connection as Send does, opening one if none is idle, and says
 // NOOP on it. On a new client that proves the settings: dial, TLS, certificate,
 // EHLO and AUTH. Its errors are those of Send, and never in doubt.
 func (c *Client) Ping(ctx context.Context) error {
-	if err := c.ping(ctx); err != nil {
-		return c.placed(err)
-	}
-	return nil
-}
-
-func (c *Client) ping(ctx context.Context) *seserrors.Error {
 	m, err := c.take(ctx)
+	if err == nil {
+		defer func() { c.giveBack(m) }()
+		err = c.talk(ctx, &m, func() *conn.Failure { return m.Noop(ctx) })
+	}
 	if err != nil {
-		return err
-	}
-	defer func() { c.giveBack(m) }()
-	f := m.Noop(ctx)
-	if f != nil && f.Redial {
-		if err = c.redial(ctx, &m); err != nil {
-			return err
-		}
-		f = m.Noop(ctx)
-	}
-	if f != nil {
-		return f.Err
+		return c.placed(err)
 	}
 	return nil
 }
@@ -167,6 +148,9 @@ func (c *Client) placed(err *seserrors.Error) *seserrors.Error {
 	err.Endpoint = c.cfg.Addr
 	return err
 }
+
+// Addr returns the "host:port" of the endpoint that c connects to.
+func (c *Client) Addr() string { return c.cfg.Addr }
 
 // Shutdown ends the client in order: calls that wait for a connection fail with
 // ErrClosed, messages under way are finished, connections say QUIT. It returns
@@ -230,9 +214,5 @@ func (c *Client) end() {
 func (c *Client) members() []*member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]*member, 0, len(c.open))
-	for m := range c.open {
-		list = append(list, m)
-	}
-	return list
+	return slices.Collect(maps.Keys(c.open))
 }

@@ -207,12 +207,7 @@ func (c *Config) setRegionAddr() *seserrors.Error {
 }
 
 func regionSyntax(s string) bool {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
-			return false
-		}
-	}
-	return strings.Contains(s, "-")
+	return strings.Contains(s, "-") && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func (c *Config) host() string {
@@ -220,8 +215,7 @@ func (c *Config) host() string {
 	return host
 }
 
-func wrapperPort(port int) bool  { return port == 465 || port == 2465 }
-func starttlsPort(port int) bool { return port == 25 || port == 587 || port == 2587 }
+func wrapperPort(port int) bool { return port == 465 || port == 2465 }
 
 func (c *Config) setTLS() *seserrors.Error {
 	if c.TLS == TLSAuto {
@@ -233,7 +227,7 @@ func (c *Config) setTLS() *seserrors.Error {
 	switch port := strconv.Itoa(c.Port); {
 	case c.TLS > TLSNone:
 		return configError(seserrors.ConfigInvalid, "TLS", "unknown mode")
-	case c.TLS == TLSWrapper && starttlsPort(c.Port):
+	case c.TLS == TLSWrapper && (c.Port == 25 || c.Port == 587 || c.Port == 2587):
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks STARTTLS: leave TLS at TLSAuto, or use port 465 or 2465")
 	case c.TLS != TLSWrapper && wrapperPort(c.Port):
 		return configError(seserrors.TLSModeMismatch, "TLS", "port "+port+" speaks TLS from the first octet: leave TLS at TLSAuto, or use port 587 or 2587")
@@ -356,10 +350,5 @@ func (c *Config) line() conn.Config {
 
 // plainASCII reports whether s is printable ASCII without space.
 func plainASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

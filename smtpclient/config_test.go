@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -157,7 +158,10 @@ func TestErrClosedIsAnEndOfTheConnectionAndACancellation(t *testing.T) {
 	_, err := c.post(t.Context())
 	want(t, err, seserrors.Canceled, seserrors.ClientClosed, false)
 	want(t, c.Ping(t.Context()), seserrors.Canceled, seserrors.ClientClosed, false)
-	if !errors.Is(err, ErrClosed) || !errors.Is(ErrClosed, seserrors.Canceled) || errors.Is(err, context.Canceled) {
+	if !errors.Is(err, ErrClosed) || !errors.Is(err, net.ErrClosed) || !errors.Is(ErrClosed, seserrors.Canceled) || errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+	if got, text := err.Error(), "smtp wait "+c.Addr()+": canceled (client-closed): client is closed"; got != text {
+		t.Errorf("got %q, want %q", got, text)
 	}
 }

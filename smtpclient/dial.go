@@ -16,7 +16,7 @@ import (
 // leaves, it goes on.
 type dial struct {
 	waiter *waiter // nil: nobody waits any more
-	stale  *member // to be closed first; its slot is the dial's
+	stale  *member // to be closed first
 	cancel context.CancelFunc
 	ticket ticket
 	begun  bool    // the server is being dialled
@@ -28,6 +28,7 @@ const opConnect = "smtp connect"
 
 // start begins a dial, which holds a slot. The caller holds the lock.
 func (c *Client) start(d *dial) {
+	c.held++
 	var ctx context.Context
 	if c.cfg.DialTimeout > 0 {
 		ctx, d.cancel = context.WithTimeout(c.life, c.cfg.DialTimeout)
@@ -39,8 +40,9 @@ func (c *Client) start(d *dial) {
 	go c.dial(ctx, d)
 }
 
-// redial replaces a connection that turned out to be dead by a new one in the
-// same slot. If that fails there is none: the slot is gone too.
+// redial replaces a connection that turned out to be dead by a new one, which
+// comes before all that wait: its slot is held before the dead one gives up its
+// own. If that fails there is none.
 func (c *Client) redial(ctx context.Context, m **member) (err *seserrors.Error) {
 	w := newWaiter()
 	c.mu.Lock()
@@ -68,7 +70,7 @@ func (c *Client) dial(ctx context.Context, d *dial) {
 		c.deliver(d, a)
 	}()
 	if d.stale != nil {
-		c.close(d.stale, conn.ClosedReset, false)
+		c.close(d.stale, conn.ClosedReset)
 	}
 	a.m, a.err = c.connect(ctx, d)
 	returned = true
@@ -99,9 +101,11 @@ func (c *Client) deliver(d *dial, a answer) {
 	}
 }
 
-// forget ends the count of a dial that is under way. The caller holds the lock.
+// forget ends the count of a dial that is under way, and its probe. The caller
+// holds the lock.
 func (c *Client) forget(d *dial) {
 	delete(c.dials, d)
+	c.admission.ended(&d.ticket)
 	if d.begun && d.m == nil {
 		d.begun = false
 		c.counts.DialErrors++

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/smtpclient/internal/conn"
@@ -41,9 +42,9 @@ func checkMail(from string, to []string, msg io.WriterTo) *seserrors.Error {
 func checkAddr(field, addr string) *seserrors.Error {
 	at := strings.LastIndexByte(addr, '@')
 	switch {
-	case !plainASCII(addr) && strings.IndexFunc(addr, beyondASCII) >= 0:
+	case strings.ContainsFunc(addr, func(r rune) bool { return r > unicode.MaxASCII }):
 		return invalid("smtp envelope", seserrors.NonASCIIAddress, field+": address "+shown(addr)+" is not ASCII: write the domain in Punycode")
-	case !plainASCII(addr), strings.IndexByte(addr, '<') >= 0, strings.IndexByte(addr, '>') >= 0:
+	case !plainASCII(addr), strings.ContainsAny(addr, "<>"):
 		return invalid("smtp envelope", seserrors.IllegalAddress, field+": address "+shown(addr)+" holds a space, a control character or an angle bracket: want a bare address")
 	case at < 1 || at == len(addr)-1:
 		return invalid("smtp envelope", seserrors.IllegalAddress, field+": address "+shown(addr)+" is not of the form local@domain")
@@ -61,8 +62,6 @@ func shown(s string) string {
 	}
 	return strconv.Quote(s)
 }
-
-func beyondASCII(r rune) bool { return r >= 0x80 }
 
 func invalid(op string, reason seserrors.Reason, message string) *seserrors.Error {
 	return &seserrors.Error{Op: op, Class: seserrors.Invalid, Reason: reason, Message: message}

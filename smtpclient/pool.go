@@ -44,6 +44,22 @@ func (c *Client) take(ctx context.Context) (*member, *seserrors.Error) {
 	return c.wait(ctx, w)
 }
 
+// talk runs a dialogue over m, and once more over a new connection if m turns out
+// to be dead before a message was sent.
+func (c *Client) talk(ctx context.Context, m **member, dialogue func() *conn.Failure) *seserrors.Error {
+	f := dialogue()
+	if f != nil && f.Redial {
+		if err := c.redial(ctx, m); err != nil {
+			return err
+		}
+		f = dialogue()
+	}
+	if f != nil {
+		return f.Err
+	}
+	return nil
+}
+
 // popIdle returns the idle connection that was used last, or nil. The caller
 // holds the lock.
 func (c *Client) popIdle(now time.Time) *member {
@@ -72,7 +88,6 @@ func (c *Client) serve() {
 		if !c.admission.open(c.held, now) {
 			return
 		}
-		c.held++
 		c.start(&dial{waiter: c.queue.pop()})
 	}
 }
@@ -99,7 +114,7 @@ func (c *Client) giveBack(m *member) {
 	case why.Orderly(): // nobody waits for a goodbye
 		c.dismiss(m, why)
 	default:
-		c.close(m, why, true)
+		c.close(m, why)
 	}
 }
 
@@ -136,13 +151,12 @@ func (c *Client) keep(m *member) {
 func (c *Client) dismiss(m *member, why conn.Closing) {
 	go func() {
 		defer func() { recover() }()
-		c.close(m, why, true)
+		c.close(m, why)
 	}()
 }
 
-// close closes a connection, counts why, and gives its slot back if nothing
-// else is to have it.
-func (c *Client) close(m *member, why conn.Closing, slot bool) {
+// close closes a connection, counts why, and gives its slot back.
+func (c *Client) close(m *member, why conn.Closing) {
 	reason, answered := m.Close(why)
 	c.mu.Lock()
 	delete(c.open, m)
@@ -153,9 +167,7 @@ func (c *Client) close(m *member, why conn.Closing, slot bool) {
 	if reason.Orderly() {
 		c.admission.goodbye = time.Now()
 	}
-	if slot {
-		c.free()
-	}
+	c.free()
 	open := len(c.open)
 	c.mu.Unlock()
 	c.log(slog.LevelDebug, "connection closed", slog.String("reason", reason.String()), slog.Int("messages", m.Mails()), slog.Int("open", open))

@@ -11,9 +11,8 @@ import (
 type waiter struct {
 	answer     // once ready is closed
 	ready      chan struct{}
-	next, prev *waiter // in the queue
-	queued     bool
-	dial       *dial // started for it; nil: none
+	next, prev *waiter // in the queue; nil: it is not there
+	dial       *dial   // started for it; nil: none
 }
 
 // An answer is what a waiter gets: a connection, or an error, or the panic of a
@@ -51,7 +50,7 @@ func (c *Client) leave(w *waiter) (op string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	op = opWait
-	if w.queued {
+	if w.next != nil {
 		c.queue.remove(w)
 		return op
 	}
@@ -95,7 +94,6 @@ func (q *queue) insert(w, after *waiter) {
 	w.prev, w.next = after, after.next
 	after.next.prev = w
 	after.next = w
-	w.queued = true
 	q.len++
 }
 
@@ -111,6 +109,6 @@ func (q *queue) pop() *waiter {
 
 func (q *queue) remove(w *waiter) {
 	w.prev.next, w.next.prev = w.next, w.prev
-	w.next, w.prev, w.queued = nil, nil, false
+	w.next, w.prev = nil, nil
 	q.len--
 }

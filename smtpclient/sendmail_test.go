@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/smtp"
 	"strings"
@@ -8,6 +9,25 @@ import (
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
+
+// promptedAuth is AUTH LOGIN.
+type promptedAuth struct {
+	answers []string
+	n       int
+}
+
+func (a *promptedAuth) Start(*smtp.ServerInfo) (string, []byte, error) {
+	a.n = 0
+	return "LOGIN", nil, nil
+}
+
+func (a *promptedAuth) Next(_ []byte, more bool) ([]byte, error) {
+	if !more {
+		return nil, nil
+	}
+	a.n++
+	return []byte(a.answers[a.n-1]), nil
+}
 
 func TestSendMailOnLoopback(t *testing.T) {
 	to := []string{someone, "carol@example.net"}
@@ -37,6 +57,33 @@ func TestSendMailOnLoopback(t *testing.T) {
 		}
 		if s.count("AUTH PLAIN") != 1 {
 			t.Errorf("%q", s.said())
+		}
+	})
+	t.Run("a server that repeats what AUTH told it", func(t *testing.T) {
+		plain, login := smtp.PlainAuth("", "user", secret, "127.0.0.1"), &promptedAuth{answers: []string{"user", secret}}
+		b64 := base64.StdEncoding.EncodeToString
+		for _, c := range []struct {
+			auth  smtp.Auth
+			stage string
+			form  string
+		}{
+			{plain, "AUTH", b64([]byte("\x00user\x00" + secret))},
+			{plain, "AUTH", secret},
+			{plain, "MAIL", b64([]byte(secret))},
+			{login, "MAIL", b64([]byte(secret))},
+			{login, "DOT", secret},
+		} {
+			t.Run(c.stage, func(t *testing.T) {
+				s := newScript(t)
+				s.ext = []string{"AUTH PLAIN LOGIN"}
+				s.once(c.stage, "554 user said "+c.form)
+				err := SendMail(s.listen(), c.auth, sender, to, letter)
+				for e := err; e != nil; e = errors.Unwrap(e) {
+					if strings.Contains(e.Error(), c.form) || !strings.Contains(e.Error(), "user said") {
+						t.Error(e)
+					}
+				}
+			})
 		}
 	})
 	t.Run("AUTH that gives up is no network trouble", func(t *testing.T) {

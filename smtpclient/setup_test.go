@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -412,6 +413,37 @@ func TestAWrongPasswordIsNotTriedByEveryWaiter(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Nobody else may probe while one does: one that never tells would lock all out.
+func TestAProbeThatPanicsLetsTheNextTry(t *testing.T) {
+	for name, burst := range map[string]func(){"panic": func() { panic("boom") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			var broken bool
+			change := func(cfg *Config) {
+				dial := cfg.DialContext
+				cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if broken {
+						burst()
+					}
+					return dial(ctx, network, addr)
+				}
+			}
+			bubble(t, change, func(t *testing.T, s *script, c *Client) {
+				s.once("AUTH", "535 Account not subscribed to SES")
+				_, err := c.post(t.Context())
+				want(t, err, seserrors.Denied, seserrors.NotSubscribed, false)
+				time.Sleep(backoffMin)
+				broken = true
+				func() {
+					defer func() { recover() }()
+					c.post(t.Context())
+				}()
+				broken = false
+				s.mustPost(t, c)
+			})
+		})
+	}
 }
 
 // SES answers 535 now and then to credentials that are right.

@@ -30,12 +30,17 @@ func (c *Client) content(ctx context.Context, msg io.WriterTo) (io.WriterTo, *se
 	}
 	reading, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
+	end := func() { stop(); cancel(nil) }
+	opened := false
+	defer func() {
+		if !opened { // or Open panicked
+			end()
+		}
+	}()
 	r, err := o.Open(reading)
-	if err == nil && r != nil {
-		return &opening{r, func() { stop(); cancel(nil) }}, nil
+	if opened = err == nil && r != nil; opened {
+		return &opening{r, end}, nil
 	}
-	stop()
-	cancel(nil)
 	switch {
 	case ctx.Err() != nil:
 		return nil, seserrors.FromContext(ctx, opOpen)
@@ -92,7 +97,9 @@ func (s *source) WriteTo(w io.Writer) (int64, error) {
 			}
 			pw.CloseWithError(err)
 		}()
-		_, err = s.msg.WriteTo(pw)
+		if _, err = s.msg.WriteTo(pw); err == io.EOF {
+			err = io.ErrUnexpectedEOF // to the pipe, io.EOF is the end of a whole message
+		}
 	}()
 	n, err := io.Copy(w, r)
 	if p, ok := err.(*panicError); ok {

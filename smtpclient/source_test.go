@@ -248,7 +248,16 @@ func TestAMessageThatCannotBeOpenedCostsNoConnection(t *testing.T) {
 	bubble(t, func(cfg *Config) { cfg.MaxConns = 1 }, func(t *testing.T, s *script, c *Client) {
 		s.mustPost(t, c)
 		send := func(open func(ctx context.Context) (io.ReadCloser, error)) error {
-			_, err := c.Send(t.Context(), sender, []string{someone}, file{open})
+			var opening context.Context
+			defer func() {
+				if opening.Err() == nil {
+					t.Error("the context of Open outlives the send")
+				}
+			}()
+			_, err := c.Send(t.Context(), sender, []string{someone}, file{func(ctx context.Context) (io.ReadCloser, error) {
+				opening = ctx
+				return open(ctx)
+			}})
 			return err
 		}
 		err := send(func(context.Context) (io.ReadCloser, error) { return nil, broken })

@@ -36,6 +36,10 @@ func TestABrokenSourceNeverLetsAMailThrough(t *testing.T) {
 			n, _ := write(w, strings.Repeat("line\r\n", 1<<18))
 			return n, broken
 		}, seserrors.ContentUnreadable, broken},
+		{"fails with the end of a file", func(w io.Writer) (int64, error) {
+			n, _ := write(w, "Subject: x\r\n\r\nhalf")
+			return n, io.EOF
+		}, seserrors.ContentUnreadable, io.ErrUnexpectedEOF},
 		{"writes nothing", func(w io.Writer) (int64, error) { return 0, nil }, seserrors.ContentUnreadable, nil},
 		{"was drained", new(bytes.Buffer).WriteTo, seserrors.ContentUnreadable, nil},
 		{"line too long", func(w io.Writer) (int64, error) { return write(w, strings.Repeat("x", 999)) }, seserrors.InvalidParameter, nil},

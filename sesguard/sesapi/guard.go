@@ -100,6 +100,7 @@ func (s *guardedStack) HandleInitialize(ctx context.Context, in middleware.Initi
 	}
 	checked, info, err := checkInput(params)
 	if err != nil {
+		s.guard.LogInvalid(ctx, err)
 		return out, md, err
 	}
 	_, err = s.guard.Do(ctx, info, func(ctx context.Context) (*sesguard.Receipt, error) {
@@ -156,6 +157,7 @@ func WrapBy(api SendEmailAPI, g *sesguard.Guard) *GuardedAPI {
 func (a *GuardedAPI) SendEmail(ctx context.Context, in *sesv2.SendEmailInput, optFns ...func(*sesv2.Options)) (*sesv2.SendEmailOutput, error) {
 	checked, info, err := checkInput(in)
 	if err != nil {
+		a.guard.LogInvalid(ctx, err)
 		return nil, err
 	}
 	var out *sesv2.SendEmailOutput

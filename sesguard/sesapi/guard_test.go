@@ -1,8 +1,10 @@
 package sesapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+	"github.com/aws/smithy-go"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
 	"github.com/sesguard/sesguard-go/sesguard"
@@ -48,6 +51,39 @@ func (l limiter) Observe(_ context.Context, n int, err error) {
 	if l.observe != nil {
 		l.observe(n, err)
 	}
+}
+
+func TestGuardedClientsLogInvalidInputs(t *testing.T) {
+	var log bytes.Buffer
+	opts := sesguard.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	guardedClients(t, opts, func(t *testing.T, srv *sestest.Server, send apiCall) {
+		log.Reset()
+		in := simpleInput()
+		in.EmailTags = []sestypes.MessageTag{{Name: aws.String("a b"), Value: aws.String("c")}}
+		_, err := send(t.Context(), in)
+		text := log.String()
+		if !errors.Is(err, seserrors.InvalidTag) || strings.Count(text, "\n") != 1 || !strings.Contains(text, "reason=invalid-tag") {
+			t.Errorf("got %v, logged %q, want one line", err, text)
+		}
+		if strings.Contains(text, "ann@") || srv.APIRequests() > 0 {
+			t.Errorf("logged %q, sent %d requests", text, srv.APIRequests())
+		}
+	})
+}
+
+func TestInputsThatTheSDKRefusesAreInvalid(t *testing.T) {
+	guardedClients(t, sesguard.Options{}, func(t *testing.T, srv *sestest.Server, send apiCall) {
+		in := simpleInput()
+		in.Content.Simple.Subject = nil
+		_, err := send(t.Context(), in)
+		var own smithy.InvalidParamsError
+		if e := seserrors.Classify(err); e == nil || e.Class != seserrors.Invalid || e.Reason != seserrors.InvalidParameter || e.MaybeAccepted {
+			t.Errorf("got %+v", e)
+		}
+		if !errors.As(err, &own) || srv.APIRequests() > 0 {
+			t.Errorf("got %v, and %d requests", err, srv.APIRequests())
+		}
+	})
 }
 
 func TestGuardedClientsRetryAndReport(t *testing.T) {

@@ -150,8 +150,8 @@ func (t *transport) input(m *sesguard.Mail) *sesv2.SendEmailInput {
 	if m.From() != m.Author() {
 		in.FeedbackForwardingEmailAddress = aws.String(m.From())
 	}
-	for _, t := range m.Tags() {
-		in.EmailTags = append(in.EmailTags, sestypes.MessageTag{Name: &t.Name, Value: &t.Value})
+	for _, tag := range m.Tags() {
+		in.EmailTags = append(in.EmailTags, sestypes.MessageTag{Name: &tag.Name, Value: &tag.Value})
 	}
 	if l := m.List(); l != nil {
 		in.ListManagementOptions = &sestypes.ListManagementOptions{ContactListName: &l.ContactList, TopicName: optional(l.Topic)}

@@ -120,7 +120,10 @@ func (w *witness) verdict(ctx context.Context, err error) error {
 	} else {
 		e.MaybeAccepted = !refusedBySES(&e, err)
 	}
+	_, invalid := stderrors.AsType[smithy.InvalidParamsError](err)
 	switch r := rec.last; {
+	case r == nil && invalid: // the SDK misses a parameter
+		e.Class, e.Reason = seserrors.Invalid, seserrors.InvalidParameter
 	case r == nil:
 		unanswered(ctx, &e)
 	case !r.identified && ctx.Err() == nil:

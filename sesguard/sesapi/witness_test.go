@@ -62,6 +62,7 @@ func TestWhetherSESMayHaveTheMessageIsKnownFromWhatWasSent(t *testing.T) {
 		{"a page with 404", answer(404, "", `<html>`), false, seserrors.Rejected, ""},
 		{"500", answer(500, "InternalServiceErrorException", `{"message":"x"}`), true, seserrors.Unavailable, seserrors.ServiceFailure},
 		{"502 of a gateway", answer(502, "", `<html>`), true, seserrors.Unavailable, seserrors.ServiceFailure},
+		{"a status that no RFC knows", answer(999, "", `<html>`), true, seserrors.Unavailable, seserrors.ServiceFailure},
 		{"bare 503", answer(503, "", ``), true, seserrors.Unavailable, seserrors.ServiceFailure},
 		{"503 that SES says", answer(503, "ServiceUnavailable", `{"message":"try later"}`), false, seserrors.Unavailable, seserrors.ServiceFailure},
 		{"500 that is a throttle", answer(500, "ThrottlingException", `{"message":"Rate exceeded"}`), false, seserrors.Throttled, seserrors.SendRateExceeded},

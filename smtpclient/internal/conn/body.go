@@ -56,20 +56,14 @@ type body struct {
 	refused *seserrors.Error // err, if it is about the message itself
 }
 
-// fill lets the message write itself. When it panics the connection is cut while
-// the panic goes on its way.
+// fill lets the message write itself.
 func (b *body) fill(msg io.WriterTo) error {
-	returned := false
 	defer func() {
 		b.mu.Lock()
 		b.sealed = true
 		b.mu.Unlock()
-		if !returned {
-			b.conn.giveUp(ClosedCut)
-		}
 	}()
 	_, err := msg.WriteTo(b)
-	returned = true
 	return err
 }
 

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	// FirstAnswer bounds the answer to the first command on a connection that
+	// firstAnswer bounds the answer to the first command on a connection that
 	// was idle: a line that died silently shows in no other way.
-	FirstAnswer = 10 * time.Second
-	// Goodbye bounds QUIT, and afterClose the server's own closing after it.
-	Goodbye    = time.Second
+	firstAnswer = 10 * time.Second
+	// goodbye bounds QUIT, and afterClose the server's own closing after it.
+	goodbye    = time.Second
 	afterClose = 100 * time.Millisecond
 	// glance is how long a connection without a descriptor is read for octets
 	// that should not be there.
@@ -123,7 +123,6 @@ type Conn struct {
 	sys   syscall.RawConn // raw's descriptor; nil: it has none
 	timed bool            // raw has deadlines
 	timer *time.Timer     // in their place where it has none
-	ended func()          // interrupt, bound once
 
 	hide     secrets
 	ext      map[string]string // extensions and their parameters
@@ -143,7 +142,6 @@ type Conn struct {
 func newConn(cfg *Config, raw net.Conn, l Login) *Conn {
 	c := &Conn{cfg: cfg, raw: raw, rw: raw, r: bufio.NewReader(raw), hide: newSecrets(l.Username, l.Password)}
 	c.timed = raw.SetDeadline(time.Time{}) == nil
-	c.ended = c.interrupt
 	if sc, ok := raw.(syscall.Conn); ok && canPeek {
 		if sys, err := sc.SyscallConn(); err == nil {
 			c.sys = sys
@@ -177,20 +175,19 @@ func (c *Conn) Idle() Closing {
 // a QUIT that was said was answered.
 func (c *Conn) Close(why Closing) (reason Closing, ok bool) {
 	c.spoil(why)
+	ok = true
 	switch {
 	case c.cut.Load():
 		c.broken = ClosedShutdown
 	case c.broken.Orderly():
-		ok := c.quit()
-		c.raw.Close()
-		return c.broken, ok
+		ok = c.quit()
 	}
 	c.raw.Close()
-	return c.broken, true
+	return c.broken, ok
 }
 
 func (c *Conn) quit() (ok bool) {
-	c.limit(Goodbye)
+	c.limit(goodbye)
 	defer c.limit(0)
 	if _, err := io.WriteString(c.rw, "QUIT\r\n"); err != nil || c.reply.read(c.r) != nil {
 		return false
@@ -270,18 +267,24 @@ func (c *Conn) interrupt() {
 	}
 }
 
-// watch interrupts the connection when ctx ends. The function it returns stops
-// that; when it comes too late, the interruption's deadline would hit the next
-// message, so the connection is given up.
-func (c *Conn) watch(ctx context.Context) (unwatch func() bool) {
-	if ctx.Done() == nil {
-		return nil
+// during runs a dialogue, which the end of ctx interrupts. The connection is given
+// up if that comes too late, when its deadline would hit the next message, and if
+// code of the caller's panics, a message or a connection: an answer may still come.
+func (c *Conn) during(ctx context.Context, dialogue func()) {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, c.interrupt)
+		defer func() {
+			if !stop() {
+				c.spoil(ClosedCut)
+			}
+		}()
 	}
-	return context.AfterFunc(ctx, c.ended)
-}
-
-func (c *Conn) unwatch(stop func() bool) {
-	if stop != nil && !stop() {
-		c.spoil(ClosedCut)
-	}
+	returned := false
+	defer func() {
+		if !returned {
+			c.giveUp(ClosedCut)
+		}
+	}()
+	dialogue()
+	returned = true
 }

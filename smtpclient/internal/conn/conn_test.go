@@ -123,6 +123,39 @@ func (s *slowToSet) SetDeadline(t time.Time) error {
 	return s.Conn.SetDeadline(t)
 }
 
+// bursting is a connection that panics when it has written what begins so.
+type bursting struct {
+	net.Conn
+	at string
+}
+
+func (b bursting) Write(p []byte) (int, error) {
+	n, err := b.Conn.Write(p)
+	if strings.HasPrefix(string(p), b.at) {
+		panic("burst")
+	}
+	return n, err
+}
+
+// The answer to what it wrote would be taken for that to the next command.
+func TestAConnectionThatPanickedIsNotUsedAgain(t *testing.T) {
+	for _, at := range []string{"RSET", "MAIL", "RCPT", "DATA", "NOOP", "x"} {
+		t.Run(at, func(t *testing.T) {
+			c := piped(t, func(conn net.Conn) net.Conn { return bursting{conn, at} }, func(string) string { return "usual" })
+			c.dirty = at == "RSET"
+			defer func() {
+				if recover() != "burst" || c.Broken() != ClosedCut || c.Idle() != ClosedCut {
+					t.Errorf("broken: %q", c.Broken())
+				}
+			}()
+			if at == "NOOP" {
+				c.Noop(t.Context())
+			}
+			c.Send(t.Context(), mail("x\r\n"))
+		})
+	}
+}
+
 func TestADeadlineDoesNotEraseTheEndOfTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

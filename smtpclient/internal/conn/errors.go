@@ -8,12 +8,14 @@ import (
 	seserrors "github.com/sesguard/sesguard-go/errors"
 )
 
+const closed = "client is closed"
+
 // ErrClosed is in the chain of the error of what Cut has ended.
 var ErrClosed error = &seserrors.Error{
 	Op:      "smtpclient",
 	Class:   seserrors.Canceled,
 	Reason:  seserrors.ClientClosed,
-	Message: "client is closed",
+	Message: closed,
 	Err:     net.ErrClosed,
 }
 
@@ -22,9 +24,10 @@ var (
 	errTalks = errors.New("server talks out of turn")
 )
 
-// Closed is the error of op when the client has ended.
+// Closed is the error of op when the client has ended. Its message is the cause's
+// own, so that its text says it once.
 func Closed(op string) *seserrors.Error {
-	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ClientClosed, Err: ErrClosed}
+	return &seserrors.Error{Op: op, Class: seserrors.Canceled, Reason: seserrors.ClientClosed, Message: closed, Err: ErrClosed}
 }
 
 // stopped is the error when somebody wanted op to end, or nil.

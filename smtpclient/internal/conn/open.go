@@ -29,21 +29,15 @@ func Open(ctx context.Context, cfg *Config, l Login) (*Conn, *seserrors.Error) {
 		return nil, dialError(ctx, cfg, err)
 	}
 	c := newConn(cfg, raw, l)
-	opened := false
-	defer func() {
-		if !opened {
-			c.reset() // also when code of the caller's panics
-		}
-	}()
-	stop := context.AfterFunc(ctx, c.ended)
-	e := c.setUp(ctx, l)
-	if !stop() && e == nil {
+	var e *seserrors.Error
+	c.during(ctx, func() { e = c.setUp(ctx, l) })
+	if e == nil && c.broken != 0 {
 		e = timedOut(ctx, "smtp connect", ctx.Err())
 	}
 	if e != nil {
+		c.reset()
 		return nil, e
 	}
-	opened = true
 	c.limit(0)
 	return c, nil
 }
@@ -221,6 +215,9 @@ func (c *Conn) signIn(ctx context.Context, l Login) *seserrors.Error {
 	auth := l.mechanism(mechanisms, c.host())
 	if len(mechanisms) == 0 || auth == nil {
 		return denied(op, seserrors.ProtocolError, "credentials are set, but the server offers neither AUTH PLAIN nor AUTH LOGIN")
+	}
+	if l.Auth != nil {
+		auth = recordedAuth{auth, &c.hide}
 	}
 	name, response, err := auth.Start(&smtp.ServerInfo{Name: c.host(), TLS: c.tls != nil, Auth: mechanisms})
 	if err != nil {

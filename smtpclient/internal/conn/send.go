@@ -28,8 +28,12 @@ const (
 
 // Send runs one transaction. The end of ctx ends it, except inside the body's
 // own WriteTo, whose owner must see to that.
-func (c *Conn) Send(ctx context.Context, m *Mail) (Reply, *Failure) {
-	defer c.unwatch(c.watch(ctx))
+func (c *Conn) Send(ctx context.Context, m *Mail) (reply Reply, f *Failure) {
+	c.during(ctx, func() { reply, f = c.transaction(ctx, m) })
+	return reply, f
+}
+
+func (c *Conn) transaction(ctx context.Context, m *Mail) (Reply, *Failure) {
 	if f := c.rset(ctx); f != nil {
 		return Reply{}, f
 	}
@@ -42,12 +46,13 @@ func (c *Conn) Send(ctx context.Context, m *Mail) (Reply, *Failure) {
 }
 
 // Noop asks the server for a sign of life.
-func (c *Conn) Noop(ctx context.Context) *Failure {
-	defer c.unwatch(c.watch(ctx))
-	if f := c.rset(ctx); f != nil {
-		return f
-	}
-	return c.command(ctx, "smtp NOOP", 2, "NOOP")
+func (c *Conn) Noop(ctx context.Context) (f *Failure) {
+	c.during(ctx, func() {
+		if f = c.rset(ctx); f == nil {
+			f = c.command(ctx, "smtp NOOP", 2, "NOOP")
+		}
+	})
+	return f
 }
 
 // rset says RSET if an earlier refusal has made it necessary.
@@ -120,8 +125,8 @@ func (c *Conn) command(ctx context.Context, op string, want int, words ...string
 		if c.unread() {
 			return c.lost(ctx, op, errStale)
 		}
-		if wait == 0 || wait > FirstAnswer {
-			wait = FirstAnswer
+		if wait == 0 || wait > firstAnswer {
+			wait = firstAnswer
 		}
 	}
 	if c.buffered() {

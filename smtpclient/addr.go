@@ -1,4 +1,0 @@
-package smtpclient
-
-// Addr returns the "host:port" of the endpoint that c connects to.
-func (c *Client) Addr() string { return c.cfg.Addr }
