@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 	"time"
 )
@@ -60,23 +59,15 @@ func (r *run) claim(ctx context.Context, x querier, n int) ([]*claimed, error) {
 
 // read reads the contents of small mails in one statement, instead of one each.
 func (r *run) read(ctx context.Context, list []*claimed) error {
-	type id struct {
-		I string `json:"i"`
-	}
-	var ids []id
+	var ids [][]any
 	byID := map[string]*claimed{}
 	for _, m := range list {
 		if m.size < memoryUnit/16 {
-			ids = append(ids, id{m.id})
+			ids = append(ids, []any{m.id})
 			byID[m.id] = m
 		}
 	}
-	data, err := json.Marshal(ids)
-	if err != nil || len(ids) < 2 {
-		return err
-	}
-	text := r.from("select id, coding, mail from {content} where id {array}select b.i from {b}{end}", "i text")
-	return r.query(ctx, r.db, text, func(rows *sql.Rows) error {
+	return r.session.each(ctx, r.session.reader(), "{rows i text}select id, coding, mail from {content} where id {among}", ids, func(rows *sql.Rows) error {
 		var id string
 		var coding int64
 		var content []byte
@@ -85,7 +76,7 @@ func (r *run) read(ctx context.Context, list []*claimed) error {
 			m.coding, m.content = coding, content
 		}
 		return err
-	}, string(data))
+	})
 }
 
 // lanes returns lanes with due mails that no hold keeps, from where the last

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -112,41 +113,72 @@ func (d *database) vocabulary() *strings.Replacer {
 	)...)
 }
 
-// from puts a table b that is made of the JSON in parameter 1 into a statement: a
-// whole batch at once, whatever arrays the driver knows.
-func (d *database) from(text string, columns ...string) string {
-	return strings.ReplaceAll(text, "{b}", d.rows(columns))
-}
-
-func (d *database) rows(columns []string) string {
-	if d.postgres {
-		return fmt.Sprintf("jsonb_to_recordset(cast(cast($1 as text) as jsonb)) as b(%s)", strings.Join(columns, ", "))
-	}
-	var list []string
-	for _, c := range columns {
-		name, _, _ := strings.Cut(c, " ")
-		list = append(list, fmt.Sprintf("value->>'%s' as %s", name, name))
-	}
-	return fmt.Sprintf("(select %s from json_each($1)) as b", strings.Join(list, ", "))
-}
-
+// statement translates a text. One that begins with {rows i text, c bigint} is
+// for each: b.i and b.c are the values of a row, {from} stands where they join,
+// and "id {among}" is true for the rows' ids: it makes PostgreSQL use the index,
+// also in a plan that it made while the table was small.
 func (d *database) statement(text string) statement {
 	if s, ok := d.texts.Load(text); ok {
 		return s.(statement)
 	}
-	s := statement{text: d.names.Replace(text)}
+	s := statement{text: text}
+	if rest, ok := strings.CutPrefix(text, "{rows "); ok {
+		columns, rest, _ := strings.Cut(rest, "}")
+		s.text = d.rows(strings.Split(columns, ", "), rest)
+	}
+	s.text = d.names.Replace(s.text)
 	if !d.postgres {
 		last := 0
 		s.text = parameter.ReplaceAllStringFunc(s.text, func(p string) string {
 			n, _ := strconv.Atoi(p[1:])
 			last = max(last, n)
-			return "?" + p[1:]
+			return "+?" + p[1:] // bare, SQLite may plan anew for each value
 		})
 		s.clock = strings.Contains(s.text, "{now}")
-		s.text = strings.ReplaceAll(s.text, "{now}", "?"+strconv.Itoa(last+1))
+		s.text = strings.ReplaceAll(s.text, "{now}", "+?"+strconv.Itoa(last+1))
 	}
 	d.texts.Store(text, s)
 	return s
+}
+
+// rows makes the values b.… of a statement: columns of a table that PostgreSQL
+// reads from JSON, whatever arrays the driver knows, or SQLite's parameters.
+func (d *database) rows(columns []string, text string) string {
+	var list []string
+	for n, column := range columns {
+		name, kind, _ := strings.Cut(column, " ")
+		if !d.postgres {
+			text = strings.ReplaceAll(text, "b."+name, fmt.Sprintf("$%d", n+1))
+		}
+		list = append(list, fmt.Sprintf("cast(v->>%d as %s) as %s", n, kind, name))
+	}
+	if !d.postgres {
+		return strings.NewReplacer("{from}", "", "{among}", "= $1").Replace(text)
+	}
+	table := fmt.Sprintf("(select %s from jsonb_array_elements(cast(cast($1 as text) as jsonb)) as e(v)) as b", strings.Join(list, ", "))
+	return strings.NewReplacer("{from}", "from "+table, "{among}", "= any(array(select b.i from "+table+"))").Replace(text)
+}
+
+// each runs a statement for all rows: on PostgreSQL at once; on SQLite one after
+// the other, since there is no round trip to save, and to read JSON takes longer
+// than an update.
+func (d *database) each(ctx context.Context, x querier, text string, rows [][]any, result func(*sql.Rows) error) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if d.postgres {
+		data, err := json.Marshal(rows)
+		if err != nil {
+			return err
+		}
+		return d.query(ctx, x, text, result, string(data))
+	}
+	for _, row := range rows {
+		if err := d.query(ctx, x, text, result, row...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -251,6 +283,14 @@ func (s *session) connect(ctx context.Context) (err error) {
 	return err
 }
 
+// reader is what to read with between two transactions.
+func (s *session) reader() querier {
+	if s.conn == nil {
+		return s.db
+	}
+	return s
+}
+
 // close gives the connection back.
 func (s *session) close() {
 	if s.conn == nil {
@@ -266,8 +306,9 @@ func (s *session) close() {
 	s.conn, s.restore = nil, nil
 }
 
-// statement in a session: once it has the lock, nothing is left to wait for, so
-// it does without what watches a context.
+// prepare returns a statement of the session. Once a transaction has the lock,
+// nothing is left to wait for, so its statements do without what watches a
+// context.
 func (s *session) prepare(text string) (*sql.Stmt, error) {
 	p, ok := s.prepared[text]
 	if !ok {

@@ -141,26 +141,23 @@ func (r *run) retain(ctx context.Context) error {
 	if r.opts.Retention < 0 {
 		return nil
 	}
-	type id struct {
-		I string `json:"i"`
-	}
 	for {
-		var ids []id
+		var ids [][]any
 		err := r.query(ctx, r.db, fmt.Sprintf(`select id from {mail} where state in ('sent', 'failed', 'expired', 'canceled')
 			and changed < {now} - $1 order by changed limit %d`, chunk), func(rows *sql.Rows) error {
-			var i id
-			err := rows.Scan(&i.I)
-			ids = append(ids, i)
+			var id string
+			err := rows.Scan(&id)
+			ids = append(ids, []any{id})
 			return err
 		}, r.opts.Retention.Microseconds())
 		if err != nil || len(ids) == 0 {
 			return err
 		}
 		err = r.database.write(ctx, func(x querier) error {
-			if err := r.delete(ctx, x, deleteContents, ids); err != nil {
+			if err := r.each(ctx, x, deleteContents, ids, nothing); err != nil {
 				return err
 			}
-			return r.delete(ctx, x, deleteMails, ids)
+			return r.each(ctx, x, deleteMails, ids, nothing)
 		})
 		if err != nil {
 			return err

@@ -3,8 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"slices"
 	"time"
 
 	stderrors "errors"
@@ -79,16 +77,6 @@ func (r *run) writeUntil(c *change) {
 	}
 }
 
-// writeChanges writes changes, marks first, and returns the mails that they
-// changed.
-func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (written map[string]bool, err error) {
-	written = map[string]bool{}
-	if err := r.writeMarks(ctx, x, list, written); err != nil {
-		return nil, err
-	}
-	return written, r.writeResults(ctx, x, list, written)
-}
-
 // tell tells each send what became of its change.
 func (r *run) tell(list []*change, written map[string]bool, err error) {
 	for _, c := range list {
@@ -123,114 +111,68 @@ func (r *run) told(c *change) {
 	r.changed(Change{ID: c.mail.id, From: c.from, To: to, Priority: c.mail.priority, Due: at(c.mail.due), Reason: reason})
 }
 
-// The array beside the join makes PostgreSQL use the primary key, also in a plan
-// that it made while the table was small.
 const (
-	updateMarks = `update {mail} as m set state = 'sending', attempts = attempts + 1, changed = {now}
-		from {b} where m.id = b.i and m.id {array}select b.i from {b}{end} and m.claim = b.c and m.owner = $2 and m.state = 'waiting' returning id`
+	updateMarks = `{rows i text, c bigint, o text}update {mail} as m set state = 'sending', attempts = attempts + 1, changed = {now}
+		{from} where m.id = b.i and m.id {among} and m.claim = b.c and m.owner = b.o and m.state = 'waiting' returning id`
 
 	// An acceptance is written whatever became of the mail since, but for an
 	// attempt that another claim has under way; beside one that is known already
 	// it says that the events come, or that SES has the mail twice. Any other
 	// result is written only while nobody has decided. The second condition is
 	// that of a mail that was claimed and not marked.
-	updateResults = `update {mail} as m set state = b.s, owner = '', reason = b.r, err = b.e,
+	updateResults = `{rows i text, c bigint, o text, s text, m text, r text, e text, w bigint, a bigint}update {mail} as m set state = b.s, owner = '', reason = b.r, err = b.e,
 		message_id = case when m.state = 'sent' and m.message_id <> '' then m.message_id else b.m end,
 		other_id = case when m.state = 'sent' and b.m <> '' and m.message_id <> '' and m.message_id <> b.m then b.m else m.other_id end,
 		seen = case when m.state = 'sent' then 1 else m.seen end,
 		changed = {now}, due = case when b.s = 'waiting' then {now} + b.w else due end, attempts = attempts - b.a
-		from {b} where m.id = b.i and m.id {array}select b.i from {b}{end} and (m.claim = b.c and m.state in ('sending', 'in-doubt')
-			or m.claim = b.c and m.state = 'waiting' and m.owner = $2
+		{from} where m.id = b.i and m.id {among} and (m.claim = b.c and m.state in ('sending', 'in-doubt')
+			or m.claim = b.c and m.state = 'waiting' and m.owner = b.o
 			or b.s = 'sent' and m.state <> 'sending') returning id`
 
-	deleteContents = "delete from {content} where id {array}select b.i from {b}{end}"
-	deleteMails    = "delete from {mail} where id {array}select b.i from {b}{end}"
+	deleteContents = "{rows i text}delete from {content} where id {among}"
+	deleteMails    = "{rows i text}delete from {mail} where id {among}"
 )
 
-func (r *run) writeMarks(ctx context.Context, x querier, list []*change, written map[string]bool) error {
-	type mark struct {
-		I string `json:"i"`
-		C int64  `json:"c"`
-	}
-	var marks []mark
+// writeChanges writes changes, marks first, and returns the mails that they
+// changed.
+func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (map[string]bool, error) {
+	var marks, results, sent [][]any
 	for _, c := range list {
 		if c.mark {
-			marks = append(marks, mark{c.mail.id, c.mail.claim})
-		}
-	}
-	return r.batch(ctx, x, updateMarks, written, len(marks), marks, "i text", "c bigint")
-}
-
-func (r *run) writeResults(ctx context.Context, x querier, list []*change, written map[string]bool) error {
-	type result struct {
-		I string `json:"i"`
-		C int64  `json:"c"`
-		S State  `json:"s"`
-		M string `json:"m"`
-		R string `json:"r"`
-		E string `json:"e"`
-		W int64  `json:"w"`
-		A int    `json:"a"`
-	}
-	type id struct {
-		I string `json:"i"`
-	}
-	var results []result
-	var sent []id
-	for _, c := range list {
-		if c.mark {
+			marks = append(marks, []any{c.mail.id, c.mail.claim, r.id})
 			continue
 		}
-		b := result{I: c.mail.id, C: c.mail.claim, S: c.state, M: c.messageID, W: c.wait.Microseconds()}
-		if c.giveBack && c.from == Sending {
-			b.A = 1
-		}
+		reason, back := "", 0
 		if c.err != nil {
-			b.R, b.E = string(c.err.Reason), storeError(c.err)
+			reason = string(c.err.Reason)
 		}
-		results = append(results, b)
-		if c.state == Sent {
-			sent = append(sent, id{c.mail.id})
+		if c.giveBack && c.from == Sending {
+			back = 1
 		}
+		results = append(results, []any{c.mail.id, c.mail.claim, r.id, string(c.state), c.messageID, reason, storeError(c.err), c.wait.Microseconds(), back})
 	}
-	err := r.batch(ctx, x, updateResults, written, len(results), results,
-		"i text", "c bigint", "s text", "m text", "r text", "e text", "w bigint", "a bigint")
-	if err != nil {
-		return err
-	}
-	sent = slices.DeleteFunc(sent, func(s id) bool { return !written[s.I] })
-	if !r.opts.KeepContent && len(sent) > 0 {
-		if err := r.delete(ctx, x, deleteContents, sent); err != nil {
-			return err
-		}
-	}
-	return r.writeHolds(ctx, x, list)
-}
-
-// batch runs an update of many mails and notes which it has changed.
-func (r *run) batch(ctx context.Context, x querier, text string, written map[string]bool, n int, rows any, columns ...string) error {
-	if n == 0 {
-		return nil
-	}
-	data, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	return r.query(ctx, x, r.from(text, columns...), func(rows *sql.Rows) error {
+	written := map[string]bool{}
+	note := func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		written[id] = true
 		return err
-	}, string(data), r.id)
-}
-
-func (r *run) delete(ctx context.Context, x querier, text string, rows any) error {
-	data, err := json.Marshal(rows)
-	if err != nil {
-		return err
 	}
-	_, err = r.exec(ctx, x, r.from(text, "i text"), string(data))
-	return err
+	if err := r.each(ctx, x, updateMarks, marks, note); err != nil {
+		return nil, err
+	}
+	if err := r.each(ctx, x, updateResults, results, note); err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		if !c.mark && c.state == Sent && written[c.mail.id] && !r.opts.KeepContent {
+			sent = append(sent, []any{c.mail.id})
+		}
+	}
+	if err := r.each(ctx, x, deleteContents, sent, nothing); err != nil {
+		return nil, err
+	}
+	return written, r.writeHolds(ctx, x, list)
 }
 
 // writeHolds begins the holds of refusals and ends those whose probe was

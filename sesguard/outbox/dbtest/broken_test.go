@@ -94,9 +94,8 @@ func withoutMark(_ driver.Conn, query string) string {
 	if !isMark(query) {
 		return query
 	}
-	_, rest, _ := strings.Cut(query, "\n\t\tfrom ")
-	rows, condition, _ := strings.Cut(rest, " where ")
+	_, condition, _ := strings.Cut(query, " where ")
 	condition, _, _ = strings.Cut(condition, " returning")
-	query = "select m.id from sesguard_mail as m, " + rows + " where " + condition
-	return query + " and ?3 > 0" // the clock, which is not used any more
+	query = "select m.id from sesguard_mail as m where " + condition
+	return query + " and ?4 > 0" // the clock, which is not used any more
 }
