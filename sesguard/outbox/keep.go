@@ -132,7 +132,7 @@ func (r *run) audit(ctx context.Context) error {
 // expire ends mails that were not sent in time.
 func (r *run) expire(ctx context.Context) error {
 	return r.move(ctx, Waiting, Expired, nil, fmt.Sprintf(`update {mail} set state = 'expired', changed = {now} where id {array}
-		select id from {mail} where state = 'waiting' and owner = '' and expires <= {now} order by expires limit %d {skip}{end}`, chunk))
+		select id from {mail} where state || owner = 'waiting' and expires <= {now} order by expires limit %d {skip}{end}`, chunk))
 }
 
 // retain deletes the records whose time is over, and their content. A mail in
