@@ -177,7 +177,7 @@ func apiBursts(b *bench) error {
 	}
 	rate := func(s burst) float64 { return s.sample.rate() }
 	p99 := func(s burst) float64 { return s.sample.p(0.99) }
-	b.table.Add(table.Row("API, bursts of 64, RTT " + b.rtt.String() + ", TLS", "bare sesv2", ours[0].String(), theirs[0].String(), []table.Result{
+	b.table.Add(table.Row("API, bursts of 64, RTT "+b.rtt.String()+", TLS", "bare sesv2", ours[0].String(), theirs[0].String(), []table.Result{
 		table.AtLeast("rate", per(rate), 1.8),
 		{Name: "p99", Value: per(p99), Format: "%.2f"},
 		table.AtMost("dials", dials(ours), burstSenders).As("%.0f"),

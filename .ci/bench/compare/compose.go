@@ -78,7 +78,7 @@ func (b *bench) composeSmall(e endpoint, conns int) error {
 	}), table.Row(what, lean.name, us.rate(), lean.rate(), []table.Result{
 		{Name: "rate", Value: ratio(us, lean, sample.rate), Format: "%.2f"},
 		{Name: "CPU", Value: ratio(us, lean, sample.cpuEach), Format: "%.2f"},
-	}), table.Row(what, limit.name + ", composed before", us.rate(), limit.rate(), []table.Result{
+	}), table.Row(what, limit.name+", composed before", us.rate(), limit.rate(), []table.Result{
 		{Name: "rate", Value: ratio(us, limit, sample.rate), Format: "%.2f"},
 		{Name: "CPU", Value: ratio(us, limit, sample.cpuEach), Format: "%.2f"},
 	}))
