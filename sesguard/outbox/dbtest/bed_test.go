@@ -3,6 +3,7 @@ package dbtest
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"sync"
 	"testing"
@@ -77,6 +78,22 @@ func newBed(t testing.TB, p place, opts outbox.Options) *bed {
 		t.Fatal(err)
 	}
 	return &bed{o, db, &fake{}, t}
+}
+
+// newTappedBed is newBed with tap between the outbox and p. What the test itself
+// reads and writes goes to the database directly.
+func newTappedBed(t testing.TB, p place, opts outbox.Options, tap func(conn driver.Conn, query string) string) *bed {
+	t.Helper()
+	db, err := openTapped(p, tap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	o, err := outbox.Open(t.Context(), db, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bed{o, p.open(t), &fake{}, t}
 }
 
 func message(n int) *sesguard.Message {

@@ -75,3 +75,17 @@ func withoutMark(_ driver.Conn, query string) string {
 	query = "select m.id from sesguard_mail as m, " + rows + " where " + condition
 	return query + " and ?3 > 0" // the clock, which is not used any more
 }
+
+func isClaim(query string) bool {
+	return strings.Contains(query, "set owner = ") && strings.Contains(query, "claim + 1")
+}
+
+// plainClaim is the statement that PostgreSQL runs once for each row.
+func plainClaim(claim string) string {
+	_, rest, ok := strings.Cut(claim, "with c as materialized (")
+	if !ok {
+		return claim
+	}
+	inner, rest, _ := strings.Cut(rest, ")\n\t\tupdate")
+	return "update" + strings.Replace(rest, "= any(array(select id from c))", "in ("+inner+")", 1)
+}

@@ -97,11 +97,23 @@ func postgresPlace(t testing.TB, driver string) place {
 	return place{driver, u.String()}
 }
 
-// eachDatabase runs the same body over every database and driver.
+// eachDatabase runs the same body over every database and driver, side by side:
+// most of the time is the disk's.
 func eachDatabase(t *testing.T, body func(t *testing.T, p place)) {
-	t.Run("sqlite", func(t *testing.T) { body(t, sqlitePlace(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		body(t, sqlitePlace(t))
+	})
+	eachDriver(t, body)
+}
+
+// eachDriver is eachDatabase without SQLite.
+func eachDriver(t *testing.T, body func(t *testing.T, p place)) {
 	for _, driver := range []string{"pgx", "postgres"} {
-		t.Run(strings.Replace(driver, "postgres", "pq", 1), func(t *testing.T) { body(t, postgresPlace(t, driver)) })
+		t.Run(strings.Replace(driver, "postgres", "pq", 1), func(t *testing.T) {
+			t.Parallel()
+			body(t, postgresPlace(t, driver))
+		})
 	}
 }
 

@@ -373,4 +373,11 @@ func TestProofCanFail(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a claim by in (… limit)", func(t *testing.T) {
+		p := postgresPlace(t, "pgx")
+		b, claim := loaded(t, p, 2000)
+		if b.claimOf20(p, plainClaim(claim), true) == "" {
+			t.Error("a claim that ignores its limit passes")
+		}
+	})
 }
