@@ -37,27 +37,22 @@ const (
 // claim takes up to n mails that are due, those of the highest priority first and
 // evenly from their groups. Nothing is asked of SES yet, so a claim that is lost
 // with its process loses nothing.
-func (r *run) claim(ctx context.Context, n int) ([]*claimed, error) {
-	held, err := r.holds(ctx, r.db)
+func (r *run) claim(ctx context.Context, x querier, n int) ([]*claimed, error) {
+	held, err := r.holds(ctx, x)
 	if err != nil {
 		return nil, err
 	}
-	list, err := r.probes(ctx, held, n)
+	list, err := r.probes(ctx, x, held, n)
 	if _, all := held[AccountHold]; all || err != nil {
 		return list, err
 	}
 	for rank := Urgent.rank(); rank >= Bulk.rank() && len(list) < n; rank-- {
-		lanes, err := r.lanes(ctx, rank, held)
-		if err != nil || len(lanes) == 0 {
-			if err != nil {
-				return list, err
-			}
-			continue
+		lanes, err := r.lanes(ctx, x, rank, held)
+		if err == nil && len(lanes) > 0 {
+			err = r.take(ctx, x, rank, lanes, n, &list)
 		}
-		more, err := r.take(ctx, rank, lanes, n-len(list))
-		list = append(list, more...)
 		if err != nil {
-			return list, err
+			return nil, err
 		}
 	}
 	return list, nil
@@ -95,11 +90,11 @@ func (r *run) read(ctx context.Context, list []*claimed) error {
 
 // lanes returns lanes with due mails that no hold keeps, from where the last
 // claim of that priority ended, at most once around.
-func (r *run) lanes(ctx context.Context, rank int64, held holdSet) ([]string, error) {
+func (r *run) lanes(ctx context.Context, x querier, rank int64, held holdSet) ([]string, error) {
 	var due []string
 	for start, wrapped := r.cursor[rank], false; len(due) < dueLanes; {
 		visited, last := 0, ""
-		err := r.query(ctx, r.db, selectLanes, func(rows *sql.Rows) error {
+		err := r.query(ctx, x, selectLanes, func(rows *sql.Rows) error {
 			var lane string
 			var isDue bool
 			err := rows.Scan(&lane, &isDue)
@@ -126,42 +121,39 @@ func (r *run) lanes(ctx context.Context, rank int64, held holdSet) ([]string, er
 	return due, nil
 }
 
-// take claims up to n mails from lanes, an equal part from each group. A lane
-// that has less leaves its part to the others.
-func (r *run) take(ctx context.Context, rank int64, lanes []string, n int) (list []*claimed, err error) {
+// take claims mails from lanes until list has n, an equal part from each lane.
+// A lane that has less leaves its part to the others.
+func (r *run) take(ctx context.Context, x querier, rank int64, lanes []string, n int, list *[]*claimed) error {
+	r.turnOf++ // who comes first when there is less than one for each
+	first := r.turnOf % len(lanes)
+	lanes = slices.Concat(lanes[first:], lanes[:first])
+	for open := lanes; len(open) > 0 && len(*list) < n; {
+		part := max(1, (n-len(*list))/len(open))
+		var fuller []string
+		for _, lane := range open {
+			want := min(part, n-len(*list))
+			if want == 0 {
+				break
+			}
+			got := len(*list)
+			if err := r.takeLane(ctx, x, rank, lane, want, list); err != nil {
+				return err
+			}
+			if len(*list)-got == want {
+				fuller = append(fuller, lane)
+			}
+		}
+		open = fuller
+	}
+	return nil
+}
+
+func (r *run) takeLane(ctx context.Context, x querier, rank int64, lane string, n int, list *[]*claimed) error {
 	text := claimSQLite + claimedColumns
 	if r.postgres {
 		text = claimPostgres + claimedColumns
 	}
-	r.turnOf++ // who comes first when there is less than one for each
-	first := r.turnOf % len(lanes)
-	lanes = slices.Concat(lanes[first:], lanes[:first])
-	err = r.database.write(ctx, func(x querier) error {
-		list = nil
-		for open := lanes; len(open) > 0 && len(list) < n; {
-			part := max(1, (n-len(list))/len(open))
-			var fuller []string
-			for _, lane := range open {
-				want := min(part, n-len(list))
-				if want == 0 {
-					break
-				}
-				got := len(list)
-				if err := r.query(ctx, x, text, scanClaimed(&list), rank, lane, want, r.id); err != nil {
-					return err
-				}
-				if len(list)-got == want {
-					fuller = append(fuller, lane)
-				}
-			}
-			open = fuller
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err // what the commit may have done, the audit undoes
-	}
-	return list, nil
+	return r.query(ctx, x, text, scanClaimed(list), rank, lane, n, r.id)
 }
 
 func scanClaimed(list *[]*claimed) func(*sql.Rows) error {
@@ -177,31 +169,27 @@ func scanClaimed(list *[]*claimed) func(*sql.Rows) error {
 
 // probes claims one mail for each hold whose probe is due. Its time is moved on
 // first, so that one process probes.
-func (r *run) probes(ctx context.Context, held holdSet, n int) (list []*claimed, err error) {
+func (r *run) probes(ctx context.Context, x querier, held holdSet, n int) (list []*claimed, err error) {
 	for key, h := range held {
 		if h.Probe.IsZero() || len(list) >= n {
 			continue
 		}
 		wait := holdWait(key, "", h.step+1).Microseconds()
-		err := r.database.write(ctx, func(x querier) error {
-			won, err := r.exec(ctx, x, "update {hold} set probe = {now} + $2 where key = $1 and probe <= {now}", key, wait)
-			if err != nil || won == 0 {
-				return err
+		won, err := r.exec(ctx, x, "update {hold} set probe = {now} + $2 where key = $1 and probe <= {now}", key, wait)
+		if err != nil {
+			return nil, err
+		}
+		if won == 0 {
+			continue
+		}
+		rank, lane, err := r.probeLane(ctx, x, held, key)
+		if err == nil && lane != "" {
+			before := len(list)
+			err = r.takeLane(ctx, x, rank, lane, 1, &list)
+			for _, m := range list[before:] {
+				m.probe, m.step = key, h.step
 			}
-			rank, lane, err := r.probeLane(ctx, x, held, key)
-			if err != nil || lane == "" {
-				return err
-			}
-			text := claimSQLite + claimedColumns
-			if r.postgres {
-				text = claimPostgres + claimedColumns
-			}
-			return r.query(ctx, x, text, func(rows *sql.Rows) error {
-				err := scanClaimed(&list)(rows)
-				list[len(list)-1].probe, list[len(list)-1].step = key, h.step
-				return err
-			}, rank, lane, 1, r.id)
-		})
+		}
 		if err != nil {
 			return nil, err
 		}

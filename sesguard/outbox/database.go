@@ -184,40 +184,116 @@ func (d *database) query(ctx context.Context, x querier, text string, row func(*
 // write runs f in a transaction that is on the disk when write returns nil.
 // After another result the transaction may or may not have happened.
 func (d *database) write(ctx context.Context, f func(querier) error) error {
-	if d.postgres {
-		return d.writePostgres(ctx, f)
+	s := session{database: d}
+	defer s.close()
+	return s.write(ctx, f)
+}
+
+// A session is where one transaction after the other is written. On SQLite it
+// keeps a connection and its prepared statements, because preparing one takes
+// longer than running it. The zero value but for the database is ready to use,
+// by one goroutine.
+type session struct {
+	*database
+	conn     *sql.Conn
+	restore  func()
+	prepared map[string]*sql.Stmt
+}
+
+func (s *session) write(ctx context.Context, f func(querier) error) error {
+	if s.postgres {
+		return s.writePostgres(ctx, f)
 	}
 	select {
-	case d.turn <- struct{}{}:
+	case s.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	defer func() { <-d.turn }()
-	conn, err := d.db.Conn(ctx)
-	if err != nil {
-		return err
+	defer func() { <-s.turn }()
+	err := s.transact(ctx, f)
+	if err != nil || s.db.Stats().MaxOpenConnections == 1 { // others need it too
+		s.close()
 	}
-	defer conn.Close()
-	restore, err := durable(ctx, conn)
-	if err != nil {
-		return err
+	return err
+}
+
+func (s *session) transact(ctx context.Context, f func(querier) error) error {
+	if s.conn == nil {
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
 	}
-	defer restore()
-	if _, err := conn.ExecContext(ctx, "begin immediate"); err != nil {
+	if _, err := s.conn.ExecContext(ctx, "begin immediate"); err != nil {
 		return err
 	}
 	done := false
 	defer func() {
 		if !done {
-			conn.ExecContext(context.WithoutCancel(ctx), "rollback")
+			s.conn.ExecContext(context.WithoutCancel(ctx), "rollback")
 		}
 	}()
-	if err := f(conn); err != nil {
+	if err := f(s); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), "commit")
+	_, err := s.conn.ExecContext(context.WithoutCancel(ctx), "commit")
 	done = err == nil
 	return err
+}
+
+func (s *session) connect(ctx context.Context) (err error) {
+	if s.conn, err = s.db.Conn(ctx); err != nil {
+		return err
+	}
+	s.prepared = map[string]*sql.Stmt{}
+	if s.restore, err = durable(ctx, s.conn); err != nil {
+		s.close()
+	}
+	return err
+}
+
+// close gives the connection back.
+func (s *session) close() {
+	if s.conn == nil {
+		return
+	}
+	for _, p := range s.prepared {
+		p.Close()
+	}
+	if s.restore != nil {
+		s.restore()
+	}
+	s.conn.Close()
+	s.conn, s.restore = nil, nil
+}
+
+// statement in a session: once it has the lock, nothing is left to wait for, so
+// it does without what watches a context.
+func (s *session) prepare(text string) (*sql.Stmt, error) {
+	p, ok := s.prepared[text]
+	if !ok {
+		var err error
+		if p, err = s.conn.PrepareContext(context.Background(), text); err != nil {
+			return nil, err
+		}
+		s.prepared[text] = p
+	}
+	return p, nil
+}
+
+func (s *session) ExecContext(_ context.Context, text string, args ...any) (sql.Result, error) {
+	p, err := s.prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	return p.ExecContext(context.Background(), args...)
+}
+
+func (s *session) QueryContext(_ context.Context, text string, args ...any) (*sql.Rows, error) {
+	p, err := s.prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	return p.QueryContext(context.Background(), args...)
 }
 
 func (d *database) writePostgres(ctx context.Context, f func(querier) error) error {

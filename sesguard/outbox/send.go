@@ -55,7 +55,10 @@ func (r *run) finish(m *claimed) {
 	if m.brake || m.probe != "" {
 		r.hungry.Store(true) // perhaps the way is free
 	}
-	r.finished <- struct{}{}
+	select {
+	case r.finished <- struct{}{}:
+	default:
+	}
 }
 
 // giveBack returns a mail of which this process knows that SES was not asked.

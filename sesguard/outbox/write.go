@@ -27,24 +27,30 @@ var errLost = stderrors.New("outbox: the mail was taken from this process")
 // most changes in one transaction.
 const batch = 256
 
-// writer commits changes until the channel is closed.
-func (r *run) writer() {
-	for first := range r.changes {
-		list := []*change{first}
-	more:
-		for len(list) < batch {
+// together waits a moment for what the other sends are about to write: a commit
+// costs for many changes hardly more than for one.
+func (r *run) together(first *change) []*change {
+	list, enough := []*change{first}, r.busy()/4
+	moment := time.NewTimer(time.Millisecond)
+	defer moment.Stop()
+	for len(list) < batch {
+		if len(list) < enough {
 			select {
-			case c, ok := <-r.changes:
-				if !ok {
-					break more
-				}
+			case c := <-r.changes:
 				list = append(list, c)
-			default:
-				break more
+			case <-moment.C:
+				enough = 0
 			}
+			continue
 		}
-		r.commit(list)
+		select {
+		case c := <-r.changes:
+			list = append(list, c)
+		default:
+			return list
+		}
 	}
+	return list
 }
 
 // write hands a change to the writer and waits until it is on the disk. After
@@ -73,17 +79,18 @@ func (r *run) writeUntil(c *change) {
 	}
 }
 
-func (r *run) commit(list []*change) {
-	ctx, cancel := context.WithTimeout(context.Background(), lease)
-	defer cancel()
-	var written map[string]bool
-	err := r.database.write(ctx, func(x querier) error {
-		written = map[string]bool{}
-		if err := r.writeMarks(ctx, x, list, written); err != nil {
-			return err
-		}
-		return r.writeResults(ctx, x, list, written)
-	})
+// writeChanges writes changes, marks first, and returns the mails that they
+// changed.
+func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (written map[string]bool, err error) {
+	written = map[string]bool{}
+	if err := r.writeMarks(ctx, x, list, written); err != nil {
+		return nil, err
+	}
+	return written, r.writeResults(ctx, x, list, written)
+}
+
+// tell tells each send what became of its change.
+func (r *run) tell(list []*change, written map[string]bool, err error) {
 	for _, c := range list {
 		if err == nil && written[c.mail.id] {
 			r.told(c)

@@ -48,6 +48,31 @@ func (c tappedConn) ExecContext(ctx context.Context, query string, args []driver
 	return c.Conn.(driver.ExecerContext).ExecContext(ctx, c.tap(c.Conn, query), args)
 }
 
+// Prepare taps each run of the statement, not only this call.
+func (c tappedConn) Prepare(query string) (driver.Stmt, error) { return tappedStmt{c, query}, nil }
+
+type tappedStmt struct {
+	conn  tappedConn
+	query string
+}
+
+func (s tappedStmt) Close() error { return nil }
+
+func (s tappedStmt) NumInput() int { return -1 }
+
+func (s tappedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return s.conn.QueryContext(ctx, s.query, args)
+}
+
+func (s tappedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return s.conn.ExecContext(ctx, s.query, args)
+}
+
+// Exec and Query are those of drivers without contexts.
+func (s tappedStmt) Exec([]driver.Value) (driver.Result, error) { return nil, driver.ErrSkip }
+
+func (s tappedStmt) Query([]driver.Value) (driver.Rows, error) { return nil, driver.ErrSkip }
+
 func (c tappedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 }
