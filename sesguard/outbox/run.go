@@ -191,6 +191,9 @@ func (r *run) start(ctx context.Context, taken []*claimed) {
 	defer r.mu.Unlock()
 	alone := r.brake.step > 0
 	for _, m := range taken {
+		if _, twice := r.held[m.id]; twice {
+			continue // the send of a claim that was taken from this process goes on: the audit gives this one back
+		}
 		r.held[m.id] = m.claim
 		if m.brake = alone; alone {
 			r.brake.probing = true

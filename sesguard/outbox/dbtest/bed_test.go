@@ -129,10 +129,12 @@ func (b *bed) enqueueMany(n int, change func(i int, e *outbox.Entry)) []string {
 }
 
 // start starts a Run; stop ends it and waits.
-func (b *bed) start() (stop func()) {
+func (b *bed) start() (stop func()) { return b.startWith(b.ses.Attempt) }
+
+func (b *bed) startWith(transport sesguard.TransportFunc) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx, b.ses) }()
+	go func() { done <- b.Run(ctx, transport) }()
 	return sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
