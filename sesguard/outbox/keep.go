@@ -31,12 +31,13 @@ func (r *run) keep(ctx context.Context) {
 	}
 }
 
-const ofTheDead = `owner <> '' and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
+// $1 is the process that asks: of itself it knows better.
+const ofTheDead = `owner <> '' and owner <> $1 and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
 
 // sweep takes the mails of dead processes from them. SES was not asked for those
 // that were claimed; those that were being sent are in doubt.
 func (r *run) sweep(ctx context.Context) error {
-	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead)
+	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead, r.id)
 	if err != nil {
 		return err
 	}
@@ -48,8 +49,8 @@ func (r *run) sweep(ctx context.Context) error {
 	if r.opts.Retry.AllowDuplicates {
 		to = Waiting
 	}
-	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $1, owner = '', changed = {now}, reason = $2, err = $3
-		where state = 'sending' and `+ofTheDead, string(to), string(lost.Reason), storeError(lost))
+	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $2, owner = '', changed = {now}, reason = $3, err = $4
+		where state = 'sending' and `+ofTheDead, r.id, string(to), string(lost.Reason), storeError(lost))
 	if err != nil {
 		return err
 	}
