@@ -145,25 +145,25 @@ func (r *run) retain(ctx context.Context) error {
 	type id struct {
 		I string `json:"i"`
 	}
+	const done = "state in ('sent', 'failed', 'expired', 'canceled') and changed < {now} - $1"
 	for {
 		var ids []id
-		err := r.query(ctx, r.db, fmt.Sprintf(`select id from {mail} where state in ('sent', 'failed', 'expired', 'canceled')
-			and changed < {now} - $1 order by changed limit %d`, chunk), func(rows *sql.Rows) error {
-			var i id
-			err := rows.Scan(&i.I)
-			ids = append(ids, i)
-			return err
-		}, r.opts.Retention.Microseconds())
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		err = r.database.write(ctx, func(x querier) error {
-			if err := r.delete(ctx, x, deleteContents, ids); err != nil {
+		err := r.database.write(ctx, func(x querier) error {
+			ids = nil
+			// The second condition is for a mail that Retry takes out at this moment.
+			err := r.query(ctx, x, fmt.Sprintf(`delete from {mail} where id {array}select id from {mail} where %s
+				order by changed limit %d{end} and %[1]s returning id`, done, chunk), func(rows *sql.Rows) error {
+				var i id
+				err := rows.Scan(&i.I)
+				ids = append(ids, i)
+				return err
+			}, r.opts.Retention.Microseconds())
+			if err != nil || len(ids) == 0 {
 				return err
 			}
-			return r.delete(ctx, x, deleteMails, ids)
+			return r.delete(ctx, x, deleteContents, ids)
 		})
-		if err != nil {
+		if err != nil || len(ids) < chunk {
 			return err
 		}
 	}

@@ -144,7 +144,6 @@ const (
 			or b.s = 'sent' and m.state <> 'sending') returning id`
 
 	deleteContents = "delete from {content} where id {array}select b.i from {b}{end}"
-	deleteMails    = "delete from {mail} where id {array}select b.i from {b}{end}"
 )
 
 func (r *run) writeMarks(ctx context.Context, x querier, list []*change, written map[string]bool) error {
