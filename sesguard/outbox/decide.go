@@ -143,7 +143,7 @@ func (o *Outbox) Settle(ctx context.Context, trackID, messageID string, at time.
 			return o.erase(ctx, x, c.ID)
 		}
 		if messageID == "" || messageID == known || known == "" {
-			_, err = o.exec(ctx, x, `update {mail} set seen = case when seen = 0 then 1 else seen end,
+			_, err = o.exec(ctx, x, `update {mail} set seen = case when seen = 0 and $2 <> '' then 1 else seen end,
 				message_id = case when message_id = '' then $2 else message_id end where id = $1`, c.ID, messageID)
 			return err
 		}
