@@ -3,7 +3,6 @@ package dbtest
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"sync"
 	"testing"
@@ -82,7 +81,7 @@ func newBed(t testing.TB, p place, opts outbox.Options) *bed {
 
 // newTappedBed is newBed with tap between the outbox and p. What the test itself
 // reads and writes goes to the database directly.
-func newTappedBed(t testing.TB, p place, opts outbox.Options, tap func(conn driver.Conn, query string) string) *bed {
+func newTappedBed(t testing.TB, p place, opts outbox.Options, tap tap) *bed {
 	t.Helper()
 	db, err := openTapped(p, tap)
 	if err != nil {

@@ -62,7 +62,7 @@ func work(text string) int {
 func (j job) run(ctx context.Context) error {
 	db, err := sql.Open(j.Driver, j.Source)
 	if j.Fault == "no mark" {
-		db, err = openTapped(place{j.Driver, j.Source}, withoutMark)
+		db, err = openTapped(place{j.Driver, j.Source}, tap{statement: withoutMark})
 	}
 	if err != nil {
 		return err

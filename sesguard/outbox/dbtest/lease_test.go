@@ -58,12 +58,12 @@ func TestAProcessDoesNotSweepItself(t *testing.T) {
 	p := sqlitePlace(t)
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
-		b := newTappedBed(t, p, outbox.Options{}, func(_ driver.Conn, query string) string {
+		b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(_ driver.Conn, query string) string {
 			if away.Load() && strings.HasPrefix(query, "insert into sesguard_process") {
 				return "select no_database"
 			}
 			return query
-		})
+		}})
 		id := b.enqueueMany(1, nil)[0]
 		stop := b.startWith(func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
 			time.Sleep(2 * time.Minute)
@@ -88,12 +88,12 @@ func TestAProcessDoesNotSweepItself(t *testing.T) {
 func TestAnOldMarkIsNotUsed(t *testing.T) {
 	for _, c := range []struct {
 		late time.Duration
-		want int // attempts that were asked of SES late
-	}{{14 * time.Second, 1}, {16 * time.Second, 0}} {
+		want int64 // the number of the claim with which SES is asked
+	}{{14 * time.Second, 1}, {16 * time.Second, 2}} {
 		p := sqlitePlace(t)
 		synctest.Test(t, func(t *testing.T) {
 			var marking, delayed atomic.Bool
-			b := newTappedBed(t, p, outbox.Options{}, func(_ driver.Conn, query string) string {
+			b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(_ driver.Conn, query string) string {
 				if isMark(query) {
 					marking.Store(true)
 				}
@@ -101,19 +101,56 @@ func TestAnOldMarkIsNotUsed(t *testing.T) {
 					time.Sleep(c.late)
 				}
 				return query
-			})
+			}})
 			id := b.enqueueMany(1, nil)[0]
-			begin, late := time.Now(), 0
+			claim := int64(0)
 			defer b.startWith(func(context.Context, *sesguard.Mail) (*sesguard.Receipt, error) {
-				if time.Since(begin) < c.late+time.Second/2 {
-					late++
-				}
+				claim = b.number("select claim from sesguard_mail")
 				return &sesguard.Receipt{MessageID: "ses-1"}, nil
 			})()
 			time.Sleep(time.Minute)
-			if r := b.get(id); late != c.want || r.State != outbox.Sent || r.Attempts != 1 {
-				t.Errorf("a mark %v old: %d attempts with it, then %s after %d", c.late, late, r.State, r.Attempts)
+			if r := b.get(id); claim != c.want || r.State != outbox.Sent || r.Attempts != 1 {
+				t.Errorf("a mark %v old: claim %d, %s after %d attempts", c.late, claim, r.State, r.Attempts)
 			}
 		})
 	}
+}
+
+// The result was written, but its commit got no answer. Written once more, it
+// must not pass for an event of SES, which is what Resolve goes by.
+func TestAResultThatIsWrittenTwiceIsNoWitness(t *testing.T) {
+	p := sqlitePlace(t)
+	synctest.Test(t, func(t *testing.T) {
+		var result, lost atomic.Bool
+		b := newTappedBed(t, p, outbox.Options{}, tap{
+			statement: func(_ driver.Conn, query string) string {
+				if strings.HasPrefix(query, "update sesguard_mail as m set state = b.s") {
+					result.Store(true)
+				}
+				return query
+			},
+			lost: func(query string) bool { return query == "commit" && result.Load() && !lost.Swap(true) },
+		})
+		id := b.enqueueMany(1, nil)[0]
+		defer b.start()()
+		time.Sleep(5 * time.Second)
+		if seen := b.number("select seen from sesguard_mail"); !lost.Load() || b.state(id) != outbox.Sent || seen != 0 {
+			t.Errorf("%s, seen %d", b.state(id), seen)
+		}
+	})
+}
+
+// What was begun without an answer must not keep the lock.
+func TestABeginWithoutAnswerLeavesNoLock(t *testing.T) {
+	var lost atomic.Bool
+	b := newTappedBed(t, sqlitePlace(t), outbox.Options{}, tap{lost: func(query string) bool {
+		return query == "begin immediate" && lost.Load()
+	}})
+	lost.Store(true)
+	if _, err := b.Enqueue(t.Context(), outbox.Entry{Message: message(1)}); err == nil {
+		t.Fatal("Enqueue does not notice")
+	}
+	lost.Store(false)
+	b.enqueueMany(1, nil)
+	b.exec("delete from sesguard_mail")
 }

@@ -22,7 +22,7 @@ func TestMarksAndResultsUseAnIndex(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, p place) {
 		var mu sync.Mutex
 		seen := map[string]string{}
-		b := newTappedBed(t, p, outbox.Options{}, func(_ driver.Conn, query string) string {
+		b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(_ driver.Conn, query string) string {
 			for _, kind := range []string{"update sesguard_mail as m set state = 'sending'", "update sesguard_mail as m set state = b.s", "delete from sesguard_content"} {
 				if strings.HasPrefix(query, kind) {
 					mu.Lock()
@@ -31,7 +31,7 @@ func TestMarksAndResultsUseAnIndex(t *testing.T) {
 				}
 			}
 			return query
-		})
+		}})
 		b.enqueueMany(3000, func(_ int, e *outbox.Entry) { e.SendAt = time.Now().Add(time.Hour) })
 		b.exec("analyze")
 		id := b.enqueueMany(1, nil)[0]
@@ -77,12 +77,12 @@ func TestClaimKeepsItsLimitAndItsIndexAfterABulkLoad(t *testing.T) {
 func loaded(t *testing.T, p place, mails int) (b *bed, claim string) {
 	t.Helper()
 	var seen atomic.Value
-	b = newTappedBed(t, p, outbox.Options{}, func(_ driver.Conn, query string) string {
+	b = newTappedBed(t, p, outbox.Options{}, tap{statement: func(_ driver.Conn, query string) string {
 		if isClaim(query) {
 			seen.Store(query)
 		}
 		return query
-	})
+	}})
 	b.enqueueMany(500, nil)
 	stop := b.start()
 	b.until("the drain", func() bool { return b.stats().N(outbox.Sent) == 500 })

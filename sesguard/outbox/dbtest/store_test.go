@@ -159,7 +159,7 @@ func TestCommitsWaitForTheDiskWhateverTheConnectionIsSetTo(t *testing.T) {
 	p := sqlitePlace(t)
 	p.source += "&_pragma=synchronous(0)"
 	var off, on atomic.Int64
-	b := newTappedBed(t, p, outbox.Options{}, func(conn driver.Conn, query string) string {
+	b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(conn driver.Conn, query string) string {
 		if strings.HasPrefix(query, "insert into sesguard_mail") || strings.HasPrefix(query, "update sesguard_mail") {
 			rows, err := conn.(driver.QueryerContext).QueryContext(context.Background(), "pragma synchronous", nil)
 			if err != nil {
@@ -176,7 +176,7 @@ func TestCommitsWaitForTheDiskWhateverTheConnectionIsSetTo(t *testing.T) {
 			}
 		}
 		return query
-	})
+	}})
 	id := b.enqueueMany(1, nil)[0]
 	stop := b.start()
 	b.until("sent", func() bool { return b.state(id) == outbox.Sent })
@@ -214,12 +214,12 @@ func TestResultsWaitForTheDatabase(t *testing.T) {
 	p := sqlitePlace(t)
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
-		b := newTappedBed(t, p, outbox.Options{}, func(_ driver.Conn, query string) string {
+		b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(_ driver.Conn, query string) string {
 			if away.Load() && strings.HasPrefix(query, "begin") {
 				return "select no_database"
 			}
 			return query
-		})
+		}})
 		b.ses.answers(func(*sesguard.Mail) error { away.Store(true); return nil })
 		b.enqueueMany(20, nil)
 		defer b.start()()
