@@ -73,7 +73,7 @@ func (r *run) writeUntil(c *change) {
 		r.log.Error("outbox: a result cannot be written yet", "id", c.mail.id, "err", err)
 		select {
 		case <-time.After(wait):
-		case <-r.giveUp:
+		case <-r.results.Done():
 			return
 		}
 	}
