@@ -255,15 +255,15 @@ func (s *session) transact(ctx context.Context, f func(querier) error) error {
 			return err
 		}
 	}
-	if _, err := s.conn.ExecContext(ctx, "begin immediate"); err != nil {
-		return err
-	}
 	done := false
 	defer func() {
-		if !done {
+		if !done { // also when begin failed: it may have happened before its context ended
 			s.conn.ExecContext(context.WithoutCancel(ctx), "rollback")
 		}
 	}()
+	if _, err := s.conn.ExecContext(ctx, "begin immediate"); err != nil {
+		return err
+	}
 	if err := f(s); err != nil {
 		return err
 	}

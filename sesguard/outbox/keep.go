@@ -31,12 +31,13 @@ func (r *run) keep(ctx context.Context) {
 	}
 }
 
-const ofTheDead = `owner <> '' and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
+// $1 is the process that asks: of itself it knows better.
+const ofTheDead = `owner <> '' and owner <> $1 and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
 
 // sweep takes the mails of dead processes from them. SES was not asked for those
 // that were claimed; those that were being sent are in doubt.
 func (r *run) sweep(ctx context.Context) error {
-	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead)
+	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead, r.id)
 	if err != nil {
 		return err
 	}
@@ -48,8 +49,8 @@ func (r *run) sweep(ctx context.Context) error {
 	if r.opts.Retry.AllowDuplicates {
 		to = Waiting
 	}
-	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $1, owner = '', changed = {now}, reason = $2, err = $3
-		where state = 'sending' and `+ofTheDead, string(to), string(lost.Reason), storeError(lost))
+	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $2, owner = '', changed = {now}, reason = $3, err = $4
+		where state = 'sending' and `+ofTheDead, r.id, string(to), string(lost.Reason), storeError(lost))
 	if err != nil {
 		return err
 	}
@@ -141,25 +142,25 @@ func (r *run) retain(ctx context.Context) error {
 	if r.opts.Retention < 0 {
 		return nil
 	}
+	const done = "state in ('sent', 'failed', 'expired', 'canceled') and changed < {now} - $1"
 	for {
 		var ids [][]any
-		err := r.query(ctx, r.db, fmt.Sprintf(`select id from {mail} where state in ('sent', 'failed', 'expired', 'canceled')
-			and changed < {now} - $1 order by changed limit %d`, chunk), func(rows *sql.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			ids = append(ids, []any{id})
-			return err
-		}, r.opts.Retention.Microseconds())
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		err = r.database.write(ctx, func(x querier) error {
-			if err := r.each(ctx, x, deleteContents, ids, nothing); err != nil {
+		err := r.database.write(ctx, func(x querier) error {
+			ids = nil
+			// The second condition is for a mail that Retry takes out at this moment.
+			err := r.query(ctx, x, fmt.Sprintf(`delete from {mail} where id {array}select id from {mail} where %s
+				order by changed limit %d{end} and %[1]s returning id`, done, chunk), func(rows *sql.Rows) error {
+				var id string
+				err := rows.Scan(&id)
+				ids = append(ids, []any{id})
+				return err
+			}, r.opts.Retention.Microseconds())
+			if err != nil || len(ids) == 0 {
 				return err
 			}
-			return r.each(ctx, x, deleteMails, ids, nothing)
+			return r.each(ctx, x, deleteContents, ids, nothing)
 		})
-		if err != nil {
+		if err != nil || len(ids) < chunk {
 			return err
 		}
 	}

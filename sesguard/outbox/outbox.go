@@ -19,6 +19,10 @@ const (
 	lease     = 30 * time.Second // how long a process counts as alive after its last sign
 	heartbeat = 10 * time.Second // between two signs
 
+	// How long results are written after DrainTimeout. With the default both fit
+	// into the 30 seconds that Kubernetes gives a process to end.
+	lastResults = 3 * time.Second
+
 	// A doubt is not decided sooner than minGrace after it arose, and an attempt
 	// does not last longer than maxAttempt: no attempt is under way when its
 	// mail is sent again.
@@ -70,7 +74,9 @@ type Options struct {
 	KeepContent bool
 
 	// DrainTimeout is how long Run lets sends under way go on when its context
-	// has ended. 0: 25 seconds. Negative: their contexts end at once.
+	// has ended. 0: 25 seconds. Negative: their contexts end at once. Results that
+	// the database does not take within 3 seconds more are lost, and their mails
+	// in doubt.
 	DrainTimeout time.Duration
 
 	// Poll is how often an idle Run looks for what other processes enqueued.

@@ -20,9 +20,9 @@ type run struct {
 
 	changes  chan *change
 	finished chan struct{} // a place is free
-	giveUp   chan struct{} // closed when results are not waited for any more
 	memory   *memory
 	attempts context.Context // of the attempts: it outlives that of Run by DrainTimeout
+	results  context.Context // of what is written: it outlives that of the attempts by lastResults
 	hungry   atomic.Bool     // there may be more to claim
 
 	// These belong to the loop.
@@ -42,7 +42,7 @@ type run struct {
 //
 // When ctx ends Run takes no more mails, gives back those that it has not begun,
 // and lets attempts under way go on for Options.DrainTimeout. Then it returns
-// nil. A database that is away for a while does not end Run: it waits. The error
+// nil, also when the database takes no results. A database that is away for a while does not end Run: it waits. The error
 // is that of a database which is not there at the start, or which Options.Name
 // or its own identity show to be another: see [Outbox.Adopt].
 func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
@@ -51,11 +51,13 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	}
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	results, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
 	host, _ := os.Hostname()
 	r := &run{
 		Outbox: o, id: rand.Text(), host: host, transport: transport,
-		changes: make(chan *change), finished: make(chan struct{}, 1), giveUp: make(chan struct{}),
-		memory: newMemory(), attempts: attempts, session: &session{database: o.database},
+		changes: make(chan *change), finished: make(chan struct{}, 1),
+		memory: newMemory(), attempts: attempts, results: results, session: &session{database: o.database},
 		cursor: map[int64]string{}, held: map[string]int64{},
 	}
 	defer r.session.close()
@@ -64,9 +66,11 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	}
 	var background sync.WaitGroup
 	background.Go(func() { r.keep(ctx) })
-	r.loop(ctx, cut)
+	r.loop(ctx, cut, giveUp)
 	background.Wait()
-	r.leave()
+	if results.Err() == nil { // else the database is away, and the lease ends by itself
+		r.leave()
+	}
 	return nil
 }
 
@@ -81,7 +85,7 @@ func unless(ctx context.Context, err error) error {
 // loop writes what the sends have to write, claims mails for free places and
 // starts their sends, until ctx has ended and no send is left. The audit is here
 // too, so that it never meets a claim half done.
-func (r *run) loop(ctx context.Context, cut func()) {
+func (r *run) loop(ctx context.Context, cut, giveUp func()) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	look := time.NewTimer(0)
@@ -93,7 +97,7 @@ func (r *run) loop(ctx context.Context, cut func()) {
 		select {
 		case <-ended:
 			ended = nil
-			defer r.drain(cut)()
+			defer r.drain(cut, giveUp)()
 			continue
 		case <-beat.C:
 			r.trouble(ctx, "sign of life", r.beat(ctx))
@@ -118,11 +122,11 @@ func (r *run) loop(ctx context.Context, cut func()) {
 
 // drain bounds the time that the sends still take: then their contexts end, and
 // each says which way its mail went. Results that the database does not take
-// within another lease stay in doubt.
-func (r *run) drain(cut func()) (stop func()) {
+// soon after stay in doubt.
+func (r *run) drain(cut, giveUp func()) (stop func()) {
 	patience := max(0, r.opts.DrainTimeout)
 	first := time.AfterFunc(patience, cut)
-	second := time.AfterFunc(patience+lease, func() { close(r.giveUp) })
+	second := time.AfterFunc(patience+lastResults, giveUp)
 	return func() { first.Stop(); second.Stop() }
 }
 
@@ -137,9 +141,9 @@ func (r *run) step(ctx context.Context, list []*change, looked bool) (next time.
 	if n > 0 {
 		r.hungry.Store(false)
 	}
-	// The end of ctx does not interrupt a transaction: the database might carry
+	// The end of Run does not interrupt a transaction: the database might carry
 	// out what nobody reads the answer of.
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
+	limited, cancel := context.WithTimeout(r.results, lease)
 	defer cancel()
 	var written map[string]bool
 	var taken []*claimed
@@ -191,6 +195,9 @@ func (r *run) start(ctx context.Context, taken []*claimed) {
 	defer r.mu.Unlock()
 	alone := r.brake.step > 0
 	for _, m := range taken {
+		if _, twice := r.held[m.id]; twice {
+			continue // the send of a claim that was taken from this process goes on: the audit gives this one back
+		}
 		r.held[m.id] = m.claim
 		if m.brake = alone; alone {
 			r.brake.probing = true

@@ -71,7 +71,7 @@ func (r *run) writeUntil(c *change) {
 		r.log.Error("outbox: a result cannot be written yet", "id", c.mail.id, "err", err)
 		select {
 		case <-time.After(wait):
-		case <-r.giveUp:
+		case <-r.results.Done():
 			return
 		}
 	}
@@ -116,21 +116,22 @@ const (
 		{from} where m.id = b.i and m.id {among} and m.claim = b.c and m.owner = b.o and m.state = 'waiting' returning id`
 
 	// An acceptance is written whatever became of the mail since, but for an
-	// attempt that another claim has under way; beside one that is known already
-	// it says that the events come, or that SES has the mail twice. Any other
-	// result is written only while nobody has decided. The second condition is
+	// attempt that another claim has under way. Beside one that only an event told
+	// of it says that the events come, so the mail becomes a witness; beside
+	// another message id it says that SES has the mail twice; beside itself, when
+	// the answer of its commit was lost, it says nothing. Any other result is
+	// written only while nobody has decided. The second condition is
 	// that of a mail that was claimed and not marked.
 	updateResults = `{rows i text, c bigint, o text, s text, m text, r text, e text, w bigint, a bigint}update {mail} as m set state = b.s, owner = '', reason = b.r, err = b.e,
 		message_id = case when m.state = 'sent' and m.message_id <> '' then m.message_id else b.m end,
 		other_id = case when m.state = 'sent' and b.m <> '' and m.message_id <> '' and m.message_id <> b.m then b.m else m.other_id end,
-		seen = case when m.state = 'sent' then 1 else m.seen end,
+		seen = case when m.state = 'sent' and m.seen = 2 and m.message_id <> '' then 1 else m.seen end,
 		changed = {now}, due = case when b.s = 'waiting' then {now} + b.w else due end, attempts = attempts - b.a
 		{from} where m.id = b.i and m.id {among} and (m.claim = b.c and m.state in ('sending', 'in-doubt')
 			or m.claim = b.c and m.state = 'waiting' and m.owner = b.o
 			or b.s = 'sent' and m.state <> 'sending') returning id`
 
 	deleteContents = "{rows i text}delete from {content} where id {among}"
-	deleteMails    = "{rows i text}delete from {mail} where id {among}"
 )
 
 // writeChanges writes changes, marks first, and returns the mails that they

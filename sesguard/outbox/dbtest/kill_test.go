@@ -62,7 +62,7 @@ func work(text string) int {
 func (j job) run(ctx context.Context) error {
 	db, err := sql.Open(j.Driver, j.Source)
 	if j.Fault == "no mark" {
-		db, err = openTapped(place{j.Driver, j.Source}, withoutMark)
+		db, err = openTapped(place{j.Driver, j.Source}, tap{statement: withoutMark})
 	}
 	if err != nil {
 		return err
@@ -373,4 +373,11 @@ func TestProofCanFail(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a claim by in (… limit)", func(t *testing.T) {
+		p := postgresPlace(t, "pgx")
+		b, claim := loaded(t, p, 2000)
+		if b.claimOf20(p, plainClaim(claim), true) == "" {
+			t.Error("a claim that ignores its limit passes")
+		}
+	})
 }

@@ -2,8 +2,11 @@ package dbtest
 
 import (
 	"context"
+	"database/sql/driver"
 	stderrors "errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -575,6 +578,41 @@ func TestChangesAreReported(t *testing.T) {
 		want := []string{">waiting ", "waiting>sending ", "sending>in-doubt response-lost", "in-doubt>sent "}
 		if fmt.Sprint(changes) != fmt.Sprint(want) {
 			t.Errorf("%q, want %q", changes, want)
+		}
+	})
+}
+
+func TestRunEndsAlthoughResultsCannotBeWritten(t *testing.T) {
+	p := sqlitePlace(t)
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		b := newTappedBed(t, p, outbox.Options{DrainTimeout: 20 * time.Second}, tap{statement: func(_ driver.Conn, query string) string {
+			if away.Load() && strings.HasPrefix(query, "begin") {
+				return "select no_database"
+			}
+			return query
+		}})
+		ids := b.enqueueMany(2, nil)
+		stop := b.startWith(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+			away.Store(true)
+			if m.Recipients()[0] == "user0@example.org" {
+				<-ctx.Done()
+				return nil, doubt()
+			}
+			return &sesguard.Receipt{}, nil
+		})
+		time.Sleep(5 * time.Second)
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took < 20*time.Second || took > 24*time.Second {
+			t.Errorf("Run took %v to end", took)
+		}
+		away.Store(false)
+		time.Sleep(time.Minute)
+		defer b.start()()
+		time.Sleep(5 * time.Second)
+		if one, two := b.state(ids[0]), b.state(ids[1]); one != outbox.InDoubt || two != outbox.InDoubt {
+			t.Errorf("%s and %s, want in doubt", one, two)
 		}
 	})
 }

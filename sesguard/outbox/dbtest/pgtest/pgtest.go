@@ -1,0 +1,146 @@
+// Package pgtest starts a PostgreSQL server for tests: on loopback, on a free
+// port, with its data in a temporary folder. It needs PostgreSQL's programs,
+// which the package postgresql of Debian installs, and links no driver.
+//
+//	func TestMain(m *testing.M) {
+//		server, err := pgtest.Start()
+//		if err != nil {
+//			… // the tests that need it skip
+//		}
+//		code := m.Run()
+//		server.Stop()
+//		os.Exit(code)
+//	}
+package pgtest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+)
+
+// ErrNotInstalled says that PostgreSQL's programs are not on this machine.
+var ErrNotInstalled = errors.New("pgtest: PostgreSQL's initdb is not here")
+
+// A Server is a PostgreSQL server of its own. Its methods belong to one
+// goroutine at a time. Create it with [Start].
+type Server struct {
+	// URL names the server's database "postgres" to any driver. Its user may do
+	// everything, without a password.
+	URL string
+
+	bin, dir string
+	port     int
+}
+
+// Start makes a cluster in a temporary folder and starts its server, which
+// takes a second or two. Stop ends it. The error is ErrNotInstalled where there
+// is no PostgreSQL, and names the step that went wrong otherwise.
+func Start() (*Server, error) {
+	bin := programs()
+	if bin == "" {
+		return nil, ErrNotInstalled
+	}
+	dir, err := os.MkdirTemp("", "pgtest-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin, dir: dir}
+	if err := s.begin(); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) begin() error {
+	if err := own(s.dir); err != nil {
+		return err
+	}
+	// No sync: a cluster that does not outlive its test need not outlive a power
+	// cut before it begins.
+	if err := s.run("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"); err != nil {
+		return err
+	}
+	var err error
+	if s.port, err = freePort(); err != nil {
+		return err
+	}
+	s.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
+	return s.Restart()
+}
+
+// Crash ends the server as if it had been killed: it answers nobody any more and
+// recovers from its log at the next Restart.
+func (s *Server) Crash() error { return s.end("immediate") }
+
+// Restart starts a server that Crash ended, with the same data and URL, and
+// returns when it answers.
+func (s *Server) Restart() error {
+	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=200", s.port, s.dir)
+	return s.run("pg_ctl", "-D", s.data(), "-w", "-l", filepath.Join(s.dir, "log"), "-o", options, "start")
+}
+
+// Stop ends the server and deletes its data. The server of nil is stopped
+// already.
+func (s *Server) Stop() error {
+	if s == nil {
+		return nil
+	}
+	err := s.end("fast")
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// end goes by the pid file, so it never meets another server.
+func (s *Server) end(mode string) error {
+	return s.run("pg_ctl", "-D", s.data(), "-m", mode, "-w", "stop")
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) run(name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir = s.dir
+	if err := unprivileged(cmd); err != nil {
+		return err
+	}
+	// A file, not a pipe: the server inherits it and outlives pg_ctl.
+	out, err := os.Create(filepath.Join(s.dir, name+".out"))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		text, _ := os.ReadFile(out.Name())
+		return fmt.Errorf("pgtest: %s: %w\n%s", name, err, text)
+	}
+	return nil
+}
+
+// programs is the folder of PostgreSQL's programs, empty if they are not here.
+// Debian keeps them out of the path.
+func programs() string {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) > 0 {
+		slices.Sort(found)
+		return filepath.Dir(found[len(found)-1])
+	}
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path)
+	}
+	return ""
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
