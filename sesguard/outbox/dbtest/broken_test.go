@@ -124,6 +124,10 @@ func isMark(query string) bool {
 	return strings.HasPrefix(query, "update sesguard_mail as m set state = 'sending'")
 }
 
+func isResult(query string) bool {
+	return strings.HasPrefix(query, "update sesguard_mail") && strings.Contains(query, "other_id = case")
+}
+
 // withoutMark makes a mark that finds its mails and changes nothing. The result
 // after the call is then the first that the database hears of the attempt.
 func withoutMark(_ driver.Conn, query string) string {
