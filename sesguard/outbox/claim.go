@@ -152,7 +152,7 @@ func scanClaimed(list *[]*claimed) func(*sql.Rows) error {
 		m := new(claimed)
 		var rank int64
 		err := rows.Scan(&m.id, &m.lane, &m.tenant, &m.sender, &m.set, &m.claim, &m.attempts, &m.recipients, &m.size, &m.due, &rank)
-		m.priority = priority(rank)
+		m.priority, m.state = priority(rank), Waiting
 		*list = append(*list, m)
 		return err
 	}

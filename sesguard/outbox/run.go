@@ -100,8 +100,8 @@ func (r *run) loop(ctx context.Context, cut, giveUp func()) {
 			defer r.drain(cut, giveUp)()
 			continue
 		case <-beat.C:
-			r.trouble(ctx, "sign of life", r.beat(ctx))
-			r.trouble(ctx, "audit", r.audit(ctx))
+			r.trouble(ctx, "sign of life", r.beat(r.results))
+			r.trouble(ctx, "audit", r.audit(r.results))
 			continue
 		case c := <-r.changes:
 			list, looked = r.together(c), false
@@ -174,7 +174,7 @@ func (r *run) places(ctx context.Context, list []*change, looked bool) (n int, n
 	}
 	free := r.opts.Concurrency - r.busy()
 	for _, c := range list {
-		if !c.mark {
+		if c.state != Sending {
 			free++
 		}
 	}

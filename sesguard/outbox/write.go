@@ -9,13 +9,11 @@ import (
 )
 
 // A change of one mail by the process that has claimed it: the mark just before
-// the attempt, the result after it, or its way back. The writer commits whatever
-// has come together in one transaction.
+// the attempt, which is the change to Sending; the result after it; or its way
+// back.
 type change struct {
 	mail *claimed
-	mark bool
 	outcome
-	from State // for OnChange
 	done chan<- error
 }
 
@@ -51,24 +49,23 @@ func (r *run) together(first *change) []*change {
 	return list
 }
 
-// write hands a change to the writer and waits until it is on the disk. After
-// an error other than errLost it may or may not have happened.
-func (r *run) write(c *change) error {
+// write hands a change to the loop and waits until it is on the disk. After an
+// error other than errLost it may or may not have happened.
+func (r *run) write(m *claimed, out outcome) error {
 	done := make(chan error, 1)
-	c.done = done
-	r.changes <- c
+	r.changes <- &change{m, out, done}
 	return <-done
 }
 
 // writeUntil writes a result, which nobody but this process knows, again and
 // again until it is written or the drain is over.
-func (r *run) writeUntil(c *change) {
+func (r *run) writeUntil(m *claimed, out outcome) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := r.write(c)
+		err := r.write(m, out)
 		if err == nil || err == errLost {
 			return
 		}
-		r.log.Error("outbox: a result cannot be written yet", "id", c.mail.id, "err", err)
+		r.log.Error("outbox: a result cannot be written yet", "id", m.id, "err", err)
 		select {
 		case <-time.After(wait):
 		case <-r.results.Done():
@@ -77,38 +74,22 @@ func (r *run) writeUntil(c *change) {
 	}
 }
 
-// tell tells each send what became of its change.
+// tell tells each send what became of its change, and OnChange.
 func (r *run) tell(list []*change, written map[string]bool, err error) {
 	for _, c := range list {
-		if err == nil && written[c.mail.id] {
-			r.told(c)
-		}
 		switch {
 		case err != nil:
 			c.done <- err
 		case !written[c.mail.id]:
 			c.done <- errLost
 		default:
+			if c.mail.state != c.state {
+				r.changed(Change{ID: c.mail.id, From: c.mail.state, To: c.state, Priority: c.mail.priority, Due: at(c.mail.due), Reason: c.reason()})
+			}
+			c.mail.state = c.state
 			c.done <- nil
 		}
 	}
-}
-
-// told reports a committed change to OnChange and, once the mail has left this
-// process, to the audit.
-func (r *run) told(c *change) {
-	to := c.state
-	if c.mark {
-		to = Sending
-	}
-	if c.from == to {
-		return
-	}
-	reason := ""
-	if c.err != nil {
-		reason = string(c.err.Reason)
-	}
-	r.changed(Change{ID: c.mail.id, From: c.from, To: to, Priority: c.mail.priority, Due: at(c.mail.due), Reason: reason})
 }
 
 const (
@@ -139,18 +120,15 @@ const (
 func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (map[string]bool, error) {
 	var marks, results, sent [][]any
 	for _, c := range list {
-		if c.mark {
+		if c.state == Sending {
 			marks = append(marks, []any{c.mail.id, c.mail.claim, r.id})
 			continue
 		}
-		reason, back := "", 0
-		if c.err != nil {
-			reason = string(c.err.Reason)
-		}
-		if c.giveBack && c.from == Sending {
+		back := 0
+		if c.giveBack && c.mail.state == Sending {
 			back = 1
 		}
-		results = append(results, []any{c.mail.id, c.mail.claim, r.id, string(c.state), c.messageID, reason, storeError(c.err), c.wait.Microseconds(), back})
+		results = append(results, []any{c.mail.id, c.mail.claim, r.id, string(c.state), c.messageID, c.reason(), storeError(c.err), c.wait.Microseconds(), back})
 	}
 	written := map[string]bool{}
 	note := func(rows *sql.Rows) error {
@@ -166,7 +144,7 @@ func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (map[
 		return nil, err
 	}
 	for _, c := range list {
-		if !c.mark && c.state == Sent && written[c.mail.id] && !r.opts.KeepContent {
+		if c.state == Sent && written[c.mail.id] && !r.opts.KeepContent {
 			sent = append(sent, []any{c.mail.id})
 		}
 	}
@@ -182,7 +160,6 @@ func (r *run) writeHolds(ctx context.Context, x querier, list []*change) error {
 	for _, c := range list {
 		var err error
 		switch {
-		case c.mark:
 		case c.hold != "":
 			var added bool
 			added, err = r.database.hold(ctx, x, c.hold, c.err.Reason, c.mail.probe, c.mail.step)
