@@ -59,6 +59,8 @@ func (r *run) claim(ctx context.Context, x querier, n int) ([]*claimed, error) {
 
 // read reads the contents of small mails in one statement, instead of one each.
 func (r *run) read(ctx context.Context, list []*claimed) error {
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
 	var ids [][]any
 	byID := map[string]*claimed{}
 	for _, m := range list {

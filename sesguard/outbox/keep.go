@@ -19,10 +19,14 @@ func (r *run) keep(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
-		r.trouble(ctx, "sweep", r.sweep(ctx))
-		r.trouble(ctx, "expiry", r.expire(ctx))
-		r.trouble(ctx, "doubts", r.resolve(ctx))
-		r.trouble(ctx, "retention", r.retain(ctx))
+		for _, duty := range []struct {
+			name string
+			do   func(context.Context) error
+		}{{"sweep", r.sweep}, {"expiry", r.expire}, {"doubts", r.resolve}, {"retention", r.retain}} {
+			limited, cancel := context.WithTimeout(ctx, lease)
+			r.trouble(ctx, duty.name, duty.do(limited))
+			cancel()
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -94,6 +98,8 @@ func (r *run) move(ctx context.Context, from, to State, why *seserrors.Error, te
 // nothing of: a claim or a mark whose commit seemed to fail. The claim's number
 // keeps it from a new claim of the same mail.
 func (r *run) audit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
 	type orphan struct {
 		id    string
 		claim int64

@@ -69,7 +69,9 @@ func (r *run) giveBack(m *claimed, wait time.Duration) {
 // content reads the mail. Nil: there is none, and all is done.
 func (r *run) content(ctx context.Context, m *claimed) *sesguard.Mail {
 	if m.content == nil {
-		err := r.query(ctx, r.db, "select coding, mail from {content} where id = $1", func(rows *sql.Rows) error {
+		limited, cancel := context.WithTimeout(ctx, heartbeat)
+		defer cancel()
+		err := r.query(limited, r.db, "select coding, mail from {content} where id = $1", func(rows *sql.Rows) error {
 			return rows.Scan(&m.coding, &m.content)
 		}, m.id)
 		if err != nil {

@@ -27,6 +27,7 @@ import (
 var (
 	killMails = flag.Int("mails", 300, "mails of each kill test")
 	kills     = flag.Int("kills", 8, "kills of each kill test")
+	cuts      = flag.Int("cuts", 60, "commits that get no answer in each test of that")
 	seed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of what is random")
 )
 
