@@ -357,26 +357,26 @@ func (d *database) writePostgres(ctx context.Context, f func(querier) error) err
 // writers. Both are settings of a connection, which belongs to the user's pool:
 // restore gives it back as it was.
 func durable(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
-	var synchronous, busy int
-	if err := conn.QueryRowContext(ctx, "pragma synchronous").Scan(&synchronous); err != nil {
-		return nil, err
-	}
-	if err := conn.QueryRowContext(ctx, "pragma busy_timeout").Scan(&busy); err != nil {
-		return nil, err
-	}
-	const full, patience = 2, 10_000
-	set := func(ctx context.Context, synchronous, busy int) error {
-		_, err := conn.ExecContext(ctx, fmt.Sprintf("pragma synchronous = %d", synchronous))
-		if err != nil {
-			return err
+	var before []string
+	for _, setting := range []struct {
+		name  string
+		least int
+	}{{"synchronous", 2}, {"busy_timeout", 10_000}} { // 2 is FULL
+		var is int
+		if err := conn.QueryRowContext(ctx, "pragma "+setting.name).Scan(&is); err != nil {
+			return nil, err
 		}
-		return conn.QueryRowContext(ctx, fmt.Sprintf("pragma busy_timeout = %d", busy)).Scan(new(int))
+		if is >= setting.least {
+			continue
+		}
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf("pragma %s = %d", setting.name, setting.least)); err != nil {
+			return nil, err
+		}
+		before = append(before, fmt.Sprintf("pragma %s = %d", setting.name, is))
 	}
-	if synchronous >= full && busy >= patience {
-		return func() {}, nil
-	}
-	if err := set(ctx, max(synchronous, full), max(busy, patience)); err != nil {
-		return nil, err
-	}
-	return func() { set(context.WithoutCancel(ctx), synchronous, busy) }, nil
+	return func() {
+		for _, text := range before {
+			conn.ExecContext(context.WithoutCancel(ctx), text)
+		}
+	}, nil
 }

@@ -100,40 +100,27 @@ func (r *run) move(ctx context.Context, from, to State, why *seserrors.Error, te
 func (r *run) audit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
-	type orphan struct {
-		id    string
-		claim int64
-		state State
-	}
-	var orphans []orphan
+	var lost [][]any
 	err := r.query(ctx, r.db, "select id, claim, state from {mail} where owner = $1 and owner <> ''", func(rows *sql.Rows) error {
-		var o orphan
-		err := rows.Scan(&o.id, &o.claim, &o.state)
-		orphans = append(orphans, o)
+		var id, state string
+		var claim int64
+		err := rows.Scan(&id, &claim, &state)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if mine, known := r.held[id]; !known || mine != claim {
+			lost = append(lost, []any{id, claim, r.id, state})
+		}
 		return err
 	}, r.id)
-	if err != nil {
+	if err != nil || len(lost) == 0 {
 		return err
 	}
-	for _, o := range orphans {
-		r.mu.Lock()
-		claim, known := r.held[o.id]
-		r.mu.Unlock()
-		if known && claim == o.claim {
-			continue
-		}
-		err := r.database.write(ctx, func(x querier) error {
-			_, err := r.exec(ctx, x, `update {mail} set state = 'waiting', owner = '', changed = {now},
-				attempts = case when state = 'sending' then attempts - 1 else attempts end
-				where id = $1 and claim = $2 and owner = $3 and state = $4`, o.id, o.claim, r.id, string(o.state))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		r.hungry.Store(true)
-	}
-	return nil
+	r.hungry.Store(true)
+	return r.session.write(ctx, func(x querier) error {
+		return r.each(ctx, x, `{rows i text, c bigint, o text, s text}update {mail} as m set state = 'waiting', owner = '', changed = {now},
+			attempts = case when m.state = 'sending' then attempts - 1 else attempts end
+			{from} where m.id = b.i and m.id {among} and m.claim = b.c and m.owner = b.o and m.state = b.s`, lost, nothing)
+	})
 }
 
 // expire ends mails that were not sent in time.

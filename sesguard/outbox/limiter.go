@@ -168,12 +168,9 @@ func (l *Limiter) begin(ctx context.Context) error {
 		return err
 	}
 	err = d.write(ctx, func(x querier) error {
-		_, err := d.exec(ctx, x, `insert into {rate} (key, rate, share, slowed, strikes, free, until, room, spent, read)
-			values ($1, $2, $2, 0, 0, 0, 0, -1, 0, 0) on conflict (key) do nothing`, l.opts.Account, max(0, l.opts.PerSecond))
-		if err != nil || l.opts.PerSecond <= 0 {
-			return err
-		}
-		_, err = d.exec(ctx, x, "update {rate} set share = $2, rate = $2 where key = $1 and share <> $2", l.opts.Account, l.opts.PerSecond)
+		_, err := d.exec(ctx, x, `insert into {rate} as r (key, rate, share, slowed, strikes, free, until, room, spent, read)
+			values ($1, $2, $2, 0, 0, 0, 0, -1, 0, 0) on conflict (key) do update set rate = excluded.share, share = excluded.share
+			where excluded.share > 0 and excluded.share <> r.share`, l.opts.Account, max(0, l.opts.PerSecond))
 		return err
 	})
 	if err == nil {

@@ -198,7 +198,7 @@ func (o *Outbox) christen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if name != "" || o.opts.Name == "" && id != "" || o.opts.Name == "" && now == "" {
+	if (name != "" || o.opts.Name == "") && (id != "" || now == "") {
 		return nil
 	}
 	return o.write(ctx, func(x querier) error {

@@ -14,7 +14,7 @@ import (
 
 // A claimed mail is one that this process has taken.
 type claimed struct {
-	id, lane            string
+	id                  string
 	tenant, sender, set string
 	claim               int64 // the claim's number: every compare-and-set checks it
 	attempts            int   // before this one
