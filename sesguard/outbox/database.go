@@ -36,12 +36,8 @@ type statement struct {
 	clock bool
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
 type querier interface {
-	execer
+	Execer
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
@@ -182,7 +178,7 @@ func (d *database) each(ctx context.Context, x querier, text string, rows [][]an
 }
 
 // exec runs a statement and returns how many rows it changed.
-func (d *database) exec(ctx context.Context, x execer, text string, args ...any) (int64, error) {
+func (d *database) exec(ctx context.Context, x Execer, text string, args ...any) (int64, error) {
 	s := d.statement(text)
 	if s.clock {
 		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
@@ -211,6 +207,17 @@ func (d *database) query(ctx context.Context, x querier, text string, row func(*
 		}
 	}
 	return rows.Err()
+}
+
+func nothing(*sql.Rows) error { return nil }
+
+// update runs a statement in a transaction of its own.
+func (d *database) update(ctx context.Context, text string, args ...any) (n int64, err error) {
+	err = d.write(ctx, func(x querier) error {
+		n, err = d.exec(ctx, x, text, args...)
+		return err
+	})
+	return n, err
 }
 
 // write runs f in a transaction that is on the disk when write returns nil.

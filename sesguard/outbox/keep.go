@@ -58,10 +58,8 @@ func (r *run) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.database.write(ctx, func(x querier) error {
-		_, err := r.exec(ctx, x, "delete from {process} where alive <= {now} - $1", lease.Microseconds())
-		return err
-	})
+	_, err = r.update(ctx, "delete from {process} where alive <= {now} - $1", lease.Microseconds())
+	return err
 }
 
 // move runs an update that changes the state of many mails, and reports them.
@@ -116,7 +114,7 @@ func (r *run) audit(ctx context.Context) error {
 		return err
 	}
 	r.hungry.Store(true)
-	return r.session.write(ctx, func(x querier) error {
+	return r.database.write(ctx, func(x querier) error {
 		return r.each(ctx, x, `{rows i text, c bigint, o text, s text}update {mail} as m set state = 'waiting', owner = '', changed = {now},
 			attempts = case when m.state = 'sending' then attempts - 1 else attempts end
 			{from} where m.id = b.i and m.id {among} and m.claim = b.c and m.owner = b.o and m.state = b.s`, lost, nothing)

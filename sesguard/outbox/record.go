@@ -183,23 +183,17 @@ func unpack(content []byte, coding int64) (*sesguard.Mail, error) {
 	return mail.Track(TrackTag)
 }
 
-// failure is what is stored of an error: SES's words and no recipients, and no
-// identities, which may be recipients.
-type failure struct {
-	Op                                                           string
-	Class                                                        seserrors.Class
-	Reason                                                       seserrors.Reason
-	Code                                                         int    `json:",omitempty"`
-	Enhanced, APICode, Message, Region, Endpoint, RequestID, Err string `json:",omitempty"`
-	MaybeAccepted                                                bool   `json:",omitempty"`
-}
-
+// storeError is what is stored of an error: SES's words, no recipients, and no
+// identities, which may be recipients. Its fields are named one by one, lest one
+// that is new be stored unseen.
 func storeError(e *seserrors.Error) string {
 	if e == nil {
 		return ""
 	}
-	f := failure{e.Op, e.Class, e.Reason, e.Code, e.Enhanced, e.APICode, e.Message, e.Region, e.Endpoint, e.RequestID, "", e.MaybeAccepted}
-	data, err := json.Marshal(f)
+	data, err := json.Marshal(seserrors.Error{
+		Op: e.Op, Class: e.Class, Reason: e.Reason, Code: e.Code, Enhanced: e.Enhanced, APICode: e.APICode, Message: e.Message,
+		Region: e.Region, Endpoint: e.Endpoint, RequestID: e.RequestID, MaybeAccepted: e.MaybeAccepted,
+	})
 	if err != nil {
 		return ""
 	}
@@ -207,14 +201,11 @@ func storeError(e *seserrors.Error) string {
 }
 
 func loadError(text string) *seserrors.Error {
-	var f failure
-	if text == "" || json.Unmarshal([]byte(text), &f) != nil {
+	e := new(seserrors.Error)
+	if text == "" || json.Unmarshal([]byte(text), e) != nil {
 		return nil
 	}
-	return &seserrors.Error{
-		Op: f.Op, Class: f.Class, Reason: f.Reason, Code: f.Code, Enhanced: f.Enhanced, APICode: f.APICode, Message: f.Message,
-		Region: f.Region, Endpoint: f.Endpoint, RequestID: f.RequestID, MaybeAccepted: f.MaybeAccepted,
-	}
+	return e
 }
 
 // Stats are numbers for gauges and for a person.

@@ -223,21 +223,16 @@ func (r *run) trouble(ctx context.Context, what string, err error) {
 func (r *run) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
-	return r.session.write(ctx, func(x querier) error {
-		_, err := r.exec(ctx, x, `insert into {process} (id, host, started, alive) values ($1, $2, {now}, {now} + $3)
-			on conflict (id) do update set alive = {now} + $3`, r.id, r.host, lease.Microseconds())
-		return err
-	})
+	_, err := r.update(ctx, `insert into {process} (id, host, started, alive) values ($1, $2, {now}, {now} + $3)
+		on conflict (id) do update set alive = {now} + $3`, r.id, r.host, lease.Microseconds())
+	return err
 }
 
 // leave takes the process off the list. What it may have left is swept at once.
 func (r *run) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), heartbeat)
 	defer cancel()
-	err := r.session.write(ctx, func(x querier) error {
-		_, err := r.exec(ctx, x, "delete from {process} where id = $1", r.id)
-		return err
-	})
+	_, err := r.update(ctx, "delete from {process} where id = $1", r.id)
 	if err != nil {
 		r.log.Error("outbox: the database fails", "at", "end", "err", err)
 	}
