@@ -142,8 +142,8 @@ func (r *run) step(ctx context.Context, list []*change, looked bool) (next time.
 		r.hungry.Store(false)
 	}
 	// The end of Run does not interrupt a transaction: the database might carry
-	// out what nobody reads the answer of.
-	limited, cancel := context.WithTimeout(r.results, lease)
+	// out what nobody reads the answer of. A hanging one is over before the lease.
+	limited, cancel := context.WithTimeout(r.results, heartbeat)
 	defer cancel()
 	var written map[string]bool
 	var taken []*claimed

@@ -73,7 +73,13 @@ func postgresPlace(t testing.TB, driver string) place {
 	if postgresURL == "" {
 		t.Skip("no PostgreSQL")
 	}
-	admin, err := sql.Open("pgx", postgresURL)
+	return placeOn(t, postgresURL, driver)
+}
+
+// placeOn is a new database on a server.
+func placeOn(t testing.TB, server, driver string) place {
+	t.Helper()
+	admin, err := sql.Open("pgx", server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +89,13 @@ func postgresPlace(t testing.TB, driver string) place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		admin, err := sql.Open("pgx", postgresURL)
+		admin, err := sql.Open("pgx", server)
 		if err == nil {
 			admin.Exec("drop database " + name + " with (force)")
 			admin.Close()
 		}
 	})
-	u, err := url.Parse(postgresURL)
+	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
