@@ -111,8 +111,8 @@ func (d *database) vocabulary() *strings.Replacer {
 
 // statement translates a text. One that begins with {rows i text, c bigint} is
 // for each: b.i and b.c are the values of a row, {from} stands where they join,
-// and "id {among}" is true for the rows' ids: it makes PostgreSQL use the index,
-// also in a plan that it made while the table was small.
+// and "id {among}" is true for all values of the first: it makes PostgreSQL use
+// the index, also in a plan that it made while the table was small.
 func (d *database) statement(text string) statement {
 	if s, ok := d.texts.Load(text); ok {
 		return s.(statement)

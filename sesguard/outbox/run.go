@@ -27,6 +27,7 @@ type run struct {
 
 	// These belong to the loop.
 	session *session
+	sends   sync.WaitGroup
 	failed  bool             // the last transaction did
 	cursor  map[int64]string // by priority: the lane after which the next claim looks first
 	turnOf  int
@@ -67,6 +68,7 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	var background sync.WaitGroup
 	background.Go(func() { r.keep(ctx) })
 	r.loop(ctx, cut, giveUp)
+	r.sends.Wait()
 	background.Wait()
 	if results.Err() == nil { // else the database is away, and the lease ends by itself
 		r.leave()
@@ -134,7 +136,7 @@ func (r *run) drain(cut, giveUp func()) (stop func()) {
 // one transaction. Looked says that it is time to, however few places are free.
 // It returns when to look again; 0: as was said last.
 func (r *run) step(ctx context.Context, list []*change, looked bool) (next time.Duration) {
-	n, next := r.places(ctx, list, looked)
+	n, alone, next := r.places(ctx, list, looked)
 	if len(list) == 0 && n == 0 {
 		return next
 	}
@@ -159,18 +161,18 @@ func (r *run) step(ctx context.Context, list []*change, looked bool) (next time.
 		taken = nil
 	}
 	r.tell(list, written, err)
-	r.start(ctx, taken)
-	if len(taken) > 0 && len(taken) == n {
+	r.start(ctx, taken, alone)
+	if len(taken) > 0 && len(taken) == n && !alone {
 		r.hungry.Store(true)
 	}
 	return next
 }
 
 // places returns for how many mails there is a place once the results in list
-// are written, and when to look again.
-func (r *run) places(ctx context.Context, list []*change, looked bool) (n int, next time.Duration) {
+// are written, whether one of them is to try alone, and when to look again.
+func (r *run) places(ctx context.Context, list []*change, looked bool) (n int, alone bool, next time.Duration) {
 	if ctx.Err() != nil || !looked && !r.hungry.Load() || r.failed && len(list) > 0 {
-		return 0, 0
+		return 0, false, 0
 	}
 	free := r.opts.Concurrency - r.busy()
 	for _, c := range list {
@@ -181,19 +183,18 @@ func (r *run) places(ctx context.Context, list []*change, looked bool) (n int, n
 	// A claim for each place that becomes free would be a claim a mail: a few
 	// are waited for, but not long.
 	if !looked && free < r.opts.Concurrency/4 {
-		return 0, 5 * time.Millisecond
+		return 0, false, 5 * time.Millisecond
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.brake.allows(free), r.opts.Poll
+	return r.brake.allows(max(0, free)), r.brake.step > 0, r.opts.Poll
 }
 
 // start starts the sends of claimed mails.
-func (r *run) start(ctx context.Context, taken []*claimed) {
+func (r *run) start(ctx context.Context, taken []*claimed, alone bool) {
 	r.trouble(ctx, "content", r.read(ctx, taken)) // what is missing then is read mail by mail
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	alone := r.brake.step > 0
 	for _, m := range taken {
 		if _, twice := r.held[m.id]; twice {
 			continue // the send of a claim that was taken from this process goes on: the audit gives this one back
@@ -202,7 +203,7 @@ func (r *run) start(ctx context.Context, taken []*claimed) {
 		if m.brake = alone; alone {
 			r.brake.probing = true
 		}
-		go r.send(ctx, m)
+		r.sends.Go(func() { r.send(ctx, m) })
 	}
 }
 
