@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -179,11 +180,8 @@ func (d *database) each(ctx context.Context, x querier, text string, rows [][]an
 
 // exec runs a statement and returns how many rows it changed.
 func (d *database) exec(ctx context.Context, x Execer, text string, args ...any) (int64, error) {
-	s := d.statement(text)
-	if s.clock {
-		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
-	}
-	result, err := x.ExecContext(ctx, s.text, args...)
+	text, args = d.bind(text, args)
+	result, err := x.ExecContext(ctx, text, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -192,11 +190,8 @@ func (d *database) exec(ctx context.Context, x Execer, text string, args ...any)
 
 // query runs a statement and calls row for each row.
 func (d *database) query(ctx context.Context, x querier, text string, row func(*sql.Rows) error, args ...any) error {
-	s := d.statement(text)
-	if s.clock {
-		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
-	}
-	rows, err := x.QueryContext(ctx, s.text, args...)
+	text, args = d.bind(text, args)
+	rows, err := x.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
@@ -207,6 +202,15 @@ func (d *database) query(ctx context.Context, x querier, text string, row func(*
 		}
 	}
 	return rows.Err()
+}
+
+// bind returns what the database gets.
+func (d *database) bind(text string, args []any) (string, []any) {
+	s := d.statement(text)
+	if s.clock {
+		args = append(slices.Clip(args), time.Now().UnixMicro())
+	}
+	return s.text, args
 }
 
 func nothing(*sql.Rows) error { return nil }

@@ -245,14 +245,17 @@ func (s *Stats) N(state State) (n int) {
 // about a second.
 func (o *Outbox) Stats(ctx context.Context) (*Stats, error) {
 	s := new(Stats)
-	err := o.query(ctx, o.db, "select state, priority, count(*) from {mail} group by state, priority order by state, priority desc", func(r *sql.Rows) error {
+	err := o.query(ctx, o.db, `select state, priority, count(*), count(case when other_id <> '' then 1 end),
+		count(case when state = 'sent' and cset <> '' and seen = 0 and changed between {now} - $1 and {now} - $2 then 1 end)
+		from {mail} group by state, priority order by state, priority desc`, func(r *sql.Rows) error {
 		var c Count
 		var rank int64
-		err := r.Scan(&c.State, &rank, &c.N)
+		var twice, unseen int
+		err := r.Scan(&c.State, &rank, &c.N, &twice, &unseen)
 		c.Priority = priority(rank)
-		s.Mails = append(s.Mails, c)
+		s.Mails, s.Duplicates, s.Unseen = append(s.Mails, c), s.Duplicates+twice, s.Unseen+unseen
 		return err
-	})
+	}, (24 * time.Hour).Microseconds(), minGrace.Microseconds())
 	if err != nil {
 		return nil, err
 	}
@@ -266,15 +269,6 @@ func (o *Outbox) Stats(ctx context.Context) (*Stats, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	grace, day := minGrace.Microseconds(), (24 * time.Hour).Microseconds()
-	for text, n := range map[string]*int{
-		fmt.Sprintf("select count(*) from {mail} where state = 'sent' and cset <> '' and seen = 0 and changed between {now} - %d and {now} - %d", day, grace): &s.Unseen,
-		"select count(*) from {mail} where other_id <> ''": &s.Duplicates,
-	} {
-		if err := o.query(ctx, o.db, text, func(r *sql.Rows) error { return r.Scan(n) }); err != nil {
-			return nil, err
-		}
 	}
 	held, err := o.holds(ctx, o.db)
 	if err != nil {
