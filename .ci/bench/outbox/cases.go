@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 func draining(ctx context.Context, b *bench) error {
 	for _, concurrency := range []int{20, 60} {
 		var all []measurement
-		var server []time.Duration
+		var server, ses []time.Duration // CPU
 		for range b.rounds {
 			p, err := b.db.next(ctx)
 			if err != nil {
@@ -26,12 +27,14 @@ func draining(ctx context.Context, b *bench) error {
 			if err := fill(ctx, p, b.mails); err != nil {
 				return err
 			}
-			before := b.db.cpu()
+			server, ses = append(server, -b.db.cpu()), append(ses, -cpuOf(b.sesPID))
 			m, err := b.measure("drain", job{Place: p, Mails: b.mails, Connections: 20, Concurrency: concurrency})
 			if err != nil {
 				return err
 			}
-			all, server = append(all, m), append(server, b.db.cpu()-before)
+			all = append(all, m)
+			server[len(server)-1] += b.db.cpu()
+			ses[len(ses)-1] += cpuOf(b.sesPID)
 		}
 		i := fastest(all)
 		m := all[i]
@@ -44,6 +47,8 @@ func draining(ctx context.Context, b *bench) error {
 			table.AtLeast("mails/s", m.rate(), target).As("%.0f"),
 			figure("µs of CPU a mail", each(m.CPU), "%.0f"),
 			figure("µs of the server's CPU", each(server[i]), "%.0f"),
+			figure("µs of the fake SES's CPU", each(ses[i]), "%.0f"),
+			figure("% of the machine for all that", 100*(m.CPU+server[i]+ses[i]).Seconds()/m.Took.Seconds()/float64(runtime.NumCPU()), "%.0f"),
 			figure("changes a commit", 2*float64(m.Mails)/float64(m.Commits), "%.1f"),
 			figure("statements a mail", float64(m.Statements)/float64(m.Mails), "%.2f"),
 		)

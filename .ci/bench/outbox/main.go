@@ -23,10 +23,10 @@ import (
 // A bench is one run of this program on one database.
 type bench struct {
 	settings
-	db    *databases
-	ses   address
-	table *table.Table
-	name  string
+	db     *databases
+	ses    address
+	sesPID int
+	table  *table.Table
 }
 
 type settings struct {
@@ -41,10 +41,10 @@ var cases = []struct {
 	run  func(context.Context, *bench) error
 }{
 	{"drain", draining},
-	{"scale", scaling},
 	{"idle", idling},
 	{"rate", sharing},
 	{"order", waiting},
+	{"scale", scaling},
 }
 
 func names() (list []string) {
@@ -100,40 +100,28 @@ func run(ctx context.Context, set settings, only, kinds []string) error {
 		return err
 	}
 	defer ses.stop()
-	b := &bench{settings: set}
+	b := &bench{settings: set, sesPID: ses.cmd.Process.Pid}
 	if err := ses.hear(&b.ses); err != nil {
 		return err
 	}
 	fmt.Printf("%s, %s/%s, %d CPUs, load %s, %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), load(), time.Now().Format(time.DateOnly))
 	b.table = table.New(os.Stdout, table.Line{What: "case", Against: "database"})
-	for _, kind := range kinds {
-		if err := b.on(ctx, kind, dir, only); err != nil {
-			return err
-		}
+	all, stop, err := openAll(kinds, dir)
+	if err != nil {
+		return err
 	}
-	fmt.Printf("%d met, %d missed; load %s\n", b.table.Met, b.table.Missed, load())
-	return nil
-}
-
-// on runs the cases on one kind of database.
-func (b *bench) on(ctx context.Context, kind, dir string, only []string) error {
-	b.db, b.name = &databases{dir: dir, sqlite: kind == "sqlite"}, "SQLite"
-	if !b.db.sqlite {
-		b.name = "PostgreSQL"
-		var err error
-		if b.db.cluster, err = startCluster(dir); err != nil {
-			return err
-		}
-		defer b.db.cluster.stop()
-	}
+	defer stop()
 	for _, c := range cases {
 		if !slices.Contains(only, c.name) {
 			continue
 		}
-		if err := c.run(ctx, b); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+		for _, b.db = range all {
+			if err := c.run(ctx, b); err != nil {
+				return fmt.Errorf("%s on %s: %w", c.name, b.db, err)
+			}
 		}
 	}
+	fmt.Printf("%d met, %d missed; load %s\n", b.table.Met, b.table.Missed, load())
 	return nil
 }
 
@@ -149,7 +137,7 @@ func (b *bench) measure(role string, j job) (m measurement, err error) {
 }
 
 func (b *bench) add(what, reached string, results ...table.Result) {
-	b.table.Add(table.Row(what, b.name, reached, "", results))
+	b.table.Add(table.Row(what, b.db.String(), reached, "", results))
 }
 
 // load is the load average of the last minute, where there is one to read.

@@ -27,19 +27,35 @@ type place struct{ Driver, Source string }
 
 func (p place) isSQLite() bool { return p.Driver == "sqlite" }
 
-func (p place) String() string {
-	if p.isSQLite() {
-		return "SQLite"
-	}
-	return "PostgreSQL"
-}
-
 // databases makes new databases of one kind.
 type databases struct {
 	dir     string
 	sqlite  bool
 	cluster *cluster
 	n       int
+}
+
+// openAll opens kinds of databases, "sqlite" and "postgres".
+func openAll(kinds []string, dir string) (all []*databases, stop func(), err error) {
+	stop = func() {}
+	for _, kind := range kinds {
+		d := &databases{dir: dir, sqlite: kind == "sqlite"}
+		if !d.sqlite {
+			if d.cluster, err = startCluster(dir); err != nil {
+				return nil, nil, err
+			}
+			stop = d.cluster.stop
+		}
+		all = append(all, d)
+	}
+	return all, stop, nil
+}
+
+func (d *databases) String() string {
+	if d.sqlite {
+		return "SQLite"
+	}
+	return "PostgreSQL"
 }
 
 func (d *databases) next(ctx context.Context) (place, error) {
@@ -62,7 +78,7 @@ func (d *databases) cpu() time.Duration {
 	if d.sqlite {
 		return 0
 	}
-	return d.cluster.cpu()
+	return cpuOf(d.cluster.cmd.Process.Pid)
 }
 
 // A cluster is a PostgreSQL server in a temporary folder, on a free port of
@@ -160,8 +176,9 @@ func (c *cluster) stop() {
 	c.cmd.Wait()
 }
 
-// cpu sums the times of the server's processes, those that have ended too.
-func (c *cluster) cpu() (sum time.Duration) {
+// cpuOf sums the CPU times of a process and of its children, those that have
+// ended too; 0 where the system does not tell.
+func cpuOf(pid int) (sum time.Duration) {
 	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range all {
@@ -175,9 +192,9 @@ func (c *cluster) cpu() (sum time.Duration) {
 			continue
 		}
 		last := 13
-		if filepath.Base(filepath.Dir(name)) == strconv.Itoa(c.cmd.Process.Pid) {
+		if filepath.Base(filepath.Dir(name)) == strconv.Itoa(pid) {
 			last = 15
-		} else if field[1] != strconv.Itoa(c.cmd.Process.Pid) {
+		} else if field[1] != strconv.Itoa(pid) {
 			continue
 		}
 		for _, f := range field[11:last] {
