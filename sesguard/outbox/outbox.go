@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/sesguard/sesguard-go/retry"
@@ -115,9 +116,10 @@ type Change struct {
 // for concurrent use. Create it with [Open]; it needs no closing.
 type Outbox struct {
 	*database
-	opts Options
-	wake chan struct{}
-	log  *slog.Logger
+	opts    Options
+	wake    chan struct{}
+	log     *slog.Logger
+	readers sync.Pool // of *gzip.Reader: its tables are larger than most mails
 }
 
 // Open returns the outbox in db, which is PostgreSQL 12 or SQLite 3.38 or newer,

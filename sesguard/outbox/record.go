@@ -163,12 +163,17 @@ func (o *Outbox) Mail(ctx context.Context, id string) (*sesguard.Mail, error) {
 		}
 		return nil, ErrErased
 	}
-	return unpack(content, coding)
+	return o.unpack(content, coding)
 }
 
-func unpack(content []byte, coding int64) (*sesguard.Mail, error) {
+func (o *Outbox) unpack(content []byte, coding int64) (*sesguard.Mail, error) {
 	if coding == gzipped {
-		r, err := gzip.NewReader(bytes.NewReader(content))
+		r, ok := o.readers.Get().(*gzip.Reader)
+		if !ok {
+			r = new(gzip.Reader)
+		}
+		defer o.readers.Put(r)
+		err := r.Reset(bytes.NewReader(content))
 		if err == nil {
 			content, err = io.ReadAll(r)
 		}

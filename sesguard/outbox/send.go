@@ -80,7 +80,7 @@ func (r *run) content(ctx context.Context, m *claimed) *sesguard.Mail {
 			return nil
 		}
 	}
-	mail, err := unpack(m.content, m.coding)
+	mail, err := r.unpack(m.content, m.coding)
 	m.content = nil
 	if err != nil {
 		e := seserrors.Classify(err)
