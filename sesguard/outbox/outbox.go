@@ -180,7 +180,10 @@ func (o *Outbox) changed(list ...Change) {
 // identity is what tells this database from a copy of it; empty if nothing does.
 func (o *Outbox) identity(ctx context.Context) (id string, err error) {
 	if o.postgres {
-		err = o.query(ctx, o.db, "select cast(system_identifier as text) from pg_control_system()", func(r *sql.Rows) error { return r.Scan(&id) })
+		// The server, the database in it, and the table in that, which a restored
+		// dump makes anew.
+		err = o.query(ctx, o.db, `select concat_ws('/', system_identifier, d.oid, to_regclass($1)::oid)
+			from pg_control_system(), pg_database d where d.datname = current_database()`, func(r *sql.Rows) error { return r.Scan(&id) }, o.prefix+"schema")
 		return id, err
 	}
 	var file string
