@@ -216,8 +216,13 @@ func (o *Outbox) bears(ctx context.Context) (name, id string, err error) {
 	return name, id, err
 }
 
-// own refuses a database that is another deployment's or a copy.
+// own refuses a database that is another deployment's or a copy, or that a newer
+// program has changed in a way that this one does not understand.
 func (o *Outbox) own(ctx context.Context) error {
+	have, oldest, err := o.version(ctx, o.db)
+	if err := compatible(have, oldest, err); err != nil {
+		return err
+	}
 	name, id, err := o.bears(ctx)
 	if err != nil {
 		return err
