@@ -168,7 +168,7 @@ const (
 	insertSQLite   = insertMail + "select " + mailValues + " from pragma_synchronous where synchronous >= 2 on conflict (id) do nothing"
 )
 
-func (o *Outbox) store(ctx context.Context, x execer, rows []row) ([]Ticket, error) {
+func (o *Outbox) store(ctx context.Context, x Execer, rows []row) ([]Ticket, error) {
 	insert := insertSQLite
 	if o.postgres {
 		insert = insertPostgres

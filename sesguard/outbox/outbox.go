@@ -201,14 +201,12 @@ func (o *Outbox) christen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if name != "" || o.opts.Name == "" && id != "" || o.opts.Name == "" && now == "" {
+	if (name != "" || o.opts.Name == "") && (id != "" || now == "") {
 		return nil
 	}
-	return o.write(ctx, func(x querier) error {
-		_, err := o.exec(ctx, x, `update {schema} set name = case when name = '' then $1 else name end,
-			identity = case when identity = '' then $2 else identity end`, o.opts.Name, now)
-		return err
-	})
+	_, err = o.update(ctx, `update {schema} set name = case when name = '' then $1 else name end,
+		identity = case when identity = '' then $2 else identity end`, o.opts.Name, now)
+	return err
 }
 
 func (o *Outbox) bears(ctx context.Context) (name, id string, err error) {

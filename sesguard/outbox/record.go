@@ -183,23 +183,17 @@ func unpack(content []byte, coding int64) (*sesguard.Mail, error) {
 	return mail.Track(TrackTag)
 }
 
-// failure is what is stored of an error: SES's words and no recipients, and no
-// identities, which may be recipients.
-type failure struct {
-	Op                                                           string
-	Class                                                        seserrors.Class
-	Reason                                                       seserrors.Reason
-	Code                                                         int    `json:",omitempty"`
-	Enhanced, APICode, Message, Region, Endpoint, RequestID, Err string `json:",omitempty"`
-	MaybeAccepted                                                bool   `json:",omitempty"`
-}
-
+// storeError is what is stored of an error: SES's words, no recipients, and no
+// identities, which may be recipients. Its fields are named one by one, lest one
+// that is new be stored unseen.
 func storeError(e *seserrors.Error) string {
 	if e == nil {
 		return ""
 	}
-	f := failure{e.Op, e.Class, e.Reason, e.Code, e.Enhanced, e.APICode, e.Message, e.Region, e.Endpoint, e.RequestID, "", e.MaybeAccepted}
-	data, err := json.Marshal(f)
+	data, err := json.Marshal(seserrors.Error{
+		Op: e.Op, Class: e.Class, Reason: e.Reason, Code: e.Code, Enhanced: e.Enhanced, APICode: e.APICode, Message: e.Message,
+		Region: e.Region, Endpoint: e.Endpoint, RequestID: e.RequestID, MaybeAccepted: e.MaybeAccepted,
+	})
 	if err != nil {
 		return ""
 	}
@@ -207,14 +201,11 @@ func storeError(e *seserrors.Error) string {
 }
 
 func loadError(text string) *seserrors.Error {
-	var f failure
-	if text == "" || json.Unmarshal([]byte(text), &f) != nil {
+	e := new(seserrors.Error)
+	if text == "" || json.Unmarshal([]byte(text), e) != nil {
 		return nil
 	}
-	return &seserrors.Error{
-		Op: f.Op, Class: f.Class, Reason: f.Reason, Code: f.Code, Enhanced: f.Enhanced, APICode: f.APICode, Message: f.Message,
-		Region: f.Region, Endpoint: f.Endpoint, RequestID: f.RequestID, MaybeAccepted: f.MaybeAccepted,
-	}
+	return e
 }
 
 // Stats are numbers for gauges and for a person.
@@ -254,14 +245,17 @@ func (s *Stats) N(state State) (n int) {
 // about a second.
 func (o *Outbox) Stats(ctx context.Context) (*Stats, error) {
 	s := new(Stats)
-	err := o.query(ctx, o.db, "select state, priority, count(*) from {mail} group by state, priority order by state, priority desc", func(r *sql.Rows) error {
+	err := o.query(ctx, o.db, `select state, priority, count(*), count(case when other_id <> '' then 1 end),
+		count(case when state = 'sent' and cset <> '' and seen = 0 and changed between {now} - $1 and {now} - $2 then 1 end)
+		from {mail} group by state, priority order by state, priority desc`, func(r *sql.Rows) error {
 		var c Count
 		var rank int64
-		err := r.Scan(&c.State, &rank, &c.N)
+		var twice, unseen int
+		err := r.Scan(&c.State, &rank, &c.N, &twice, &unseen)
 		c.Priority = priority(rank)
-		s.Mails = append(s.Mails, c)
+		s.Mails, s.Duplicates, s.Unseen = append(s.Mails, c), s.Duplicates+twice, s.Unseen+unseen
 		return err
-	})
+	}, (24 * time.Hour).Microseconds(), minGrace.Microseconds())
 	if err != nil {
 		return nil, err
 	}
@@ -275,15 +269,6 @@ func (o *Outbox) Stats(ctx context.Context) (*Stats, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	grace, day := minGrace.Microseconds(), (24 * time.Hour).Microseconds()
-	for text, n := range map[string]*int{
-		fmt.Sprintf("select count(*) from {mail} where state = 'sent' and cset <> '' and seen = 0 and changed between {now} - %d and {now} - %d", day, grace): &s.Unseen,
-		"select count(*) from {mail} where other_id <> ''": &s.Duplicates,
-	} {
-		if err := o.query(ctx, o.db, text, func(r *sql.Rows) error { return r.Scan(n) }); err != nil {
-			return nil, err
-		}
 	}
 	held, err := o.holds(ctx, o.db)
 	if err != nil {

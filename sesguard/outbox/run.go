@@ -27,6 +27,7 @@ type run struct {
 
 	// These belong to the loop.
 	session  *session
+	sends    sync.WaitGroup
 	end      func()           // ends Run
 	obsolete error            // why Run ended itself
 	failed   bool             // the last transaction did
@@ -73,6 +74,7 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	var background sync.WaitGroup
 	background.Go(func() { r.keep(ctx) })
 	r.loop(ctx, cut, giveUp)
+	r.sends.Wait()
 	background.Wait()
 	if results.Err() == nil { // else the database is away, and the lease ends by itself
 		r.leave()
@@ -106,8 +108,8 @@ func (r *run) loop(ctx context.Context, cut, giveUp func()) {
 			defer r.drain(cut, giveUp)()
 			continue
 		case <-beat.C:
-			r.trouble(ctx, "sign of life", r.beat(ctx))
-			r.trouble(ctx, "audit", r.audit(ctx))
+			r.trouble(ctx, "sign of life", r.beat(r.results))
+			r.trouble(ctx, "audit", r.audit(r.results))
 			r.mind(ctx)
 			continue
 		case c := <-r.changes:
@@ -141,7 +143,7 @@ func (r *run) drain(cut, giveUp func()) (stop func()) {
 // one transaction. Looked says that it is time to, however few places are free.
 // It returns when to look again; 0: as was said last.
 func (r *run) step(ctx context.Context, list []*change, looked bool) (next time.Duration) {
-	n, next := r.places(ctx, list, looked)
+	n, alone, next := r.places(ctx, list, looked)
 	if len(list) == 0 && n == 0 {
 		return next
 	}
@@ -166,41 +168,40 @@ func (r *run) step(ctx context.Context, list []*change, looked bool) (next time.
 		taken = nil
 	}
 	r.tell(list, written, err)
-	r.start(ctx, taken)
-	if len(taken) > 0 && len(taken) == n {
+	r.start(ctx, taken, alone)
+	if len(taken) > 0 && len(taken) == n && !alone {
 		r.hungry.Store(true)
 	}
 	return next
 }
 
 // places returns for how many mails there is a place once the results in list
-// are written, and when to look again.
-func (r *run) places(ctx context.Context, list []*change, looked bool) (n int, next time.Duration) {
+// are written, whether one of them is to try alone, and when to look again.
+func (r *run) places(ctx context.Context, list []*change, looked bool) (n int, alone bool, next time.Duration) {
 	if ctx.Err() != nil || !looked && !r.hungry.Load() || r.failed && len(list) > 0 {
-		return 0, 0
+		return 0, false, 0
 	}
 	free := r.opts.Concurrency - r.busy()
 	for _, c := range list {
-		if !c.mark {
+		if c.state != Sending {
 			free++
 		}
 	}
 	// A claim for each place that becomes free would be a claim a mail: a few
 	// are waited for, but not long.
 	if !looked && free < r.opts.Concurrency/4 {
-		return 0, 5 * time.Millisecond
+		return 0, false, 5 * time.Millisecond
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.brake.allows(free), r.opts.Poll
+	return r.brake.allows(max(0, free)), r.brake.step > 0, r.opts.Poll
 }
 
 // start starts the sends of claimed mails.
-func (r *run) start(ctx context.Context, taken []*claimed) {
+func (r *run) start(ctx context.Context, taken []*claimed, alone bool) {
 	r.trouble(ctx, "content", r.read(ctx, taken)) // what is missing then is read mail by mail
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	alone := r.brake.step > 0
 	for _, m := range taken {
 		if _, twice := r.held[m.id]; twice {
 			continue // the send of a claim that was taken from this process goes on: the audit gives this one back
@@ -209,7 +210,7 @@ func (r *run) start(ctx context.Context, taken []*claimed) {
 		if m.brake = alone; alone {
 			r.brake.probing = true
 		}
-		go r.send(ctx, m)
+		r.sends.Go(func() { r.send(ctx, m) })
 	}
 }
 
@@ -244,21 +245,16 @@ func (r *run) mind(ctx context.Context) {
 func (r *run) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
-	return r.session.write(ctx, func(x querier) error {
-		_, err := r.exec(ctx, x, `insert into {process} (id, host, started, alive) values ($1, $2, {now}, {now} + $3)
-			on conflict (id) do update set alive = {now} + $3`, r.id, r.host, lease.Microseconds())
-		return err
-	})
+	_, err := r.update(ctx, `insert into {process} (id, host, started, alive) values ($1, $2, {now}, {now} + $3)
+		on conflict (id) do update set alive = {now} + $3`, r.id, r.host, lease.Microseconds())
+	return err
 }
 
 // leave takes the process off the list. What it may have left is swept at once.
 func (r *run) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), heartbeat)
 	defer cancel()
-	err := r.session.write(ctx, func(x querier) error {
-		_, err := r.exec(ctx, x, "delete from {process} where id = $1", r.id)
-		return err
-	})
+	_, err := r.update(ctx, "delete from {process} where id = $1", r.id)
 	if err != nil {
 		r.log.Error("outbox: the database fails", "at", "end", "err", err)
 	}

@@ -19,7 +19,7 @@ func (r *run) send(ctx context.Context, m *claimed) {
 	defer r.finish(m)
 	release, err := r.memory.take(ctx, m.size)
 	if err != nil {
-		r.giveBack(m, Waiting, 0)
+		r.giveBack(m, 0)
 		return
 	}
 	defer release()
@@ -28,17 +28,17 @@ func (r *run) send(ctx context.Context, m *claimed) {
 		return
 	}
 	marked := wall()
-	if err := r.write(&change{mail: m, mark: true, from: Waiting}); err != nil {
+	if err := r.write(m, outcome{state: Sending}); err != nil {
 		return // not ours any more, or, if the commit's answer was lost, for the audit
 	}
 	if wall().Sub(marked) > lease/2 || ctx.Err() != nil {
 		// This machine was suspended, or Run is ending. SES was not asked.
-		r.giveBack(m, Sending, 0)
+		r.giveBack(m, 0)
 		return
 	}
 	out := r.attempt(m, mail)
 	r.report(m, out)
-	r.writeUntil(&change{mail: m, outcome: out, from: Sending})
+	r.writeUntil(m, out)
 }
 
 // wall is the time without the monotonic clock, which stands still while a
@@ -62,8 +62,8 @@ func (r *run) finish(m *claimed) {
 }
 
 // giveBack returns a mail of which this process knows that SES was not asked.
-func (r *run) giveBack(m *claimed, from State, wait time.Duration) {
-	r.writeUntil(&change{mail: m, from: from, outcome: outcome{state: Waiting, giveBack: true, wait: wait}})
+func (r *run) giveBack(m *claimed, wait time.Duration) {
+	r.writeUntil(m, outcome{state: Waiting, giveBack: true, wait: wait})
 }
 
 // content reads the mail. Nil: there is none, and all is done.
@@ -76,7 +76,7 @@ func (r *run) content(ctx context.Context, m *claimed) *sesguard.Mail {
 		}, m.id)
 		if err != nil {
 			r.trouble(ctx, "content", err)
-			r.giveBack(m, Waiting, time.Second)
+			r.giveBack(m, time.Second)
 			return nil
 		}
 	}
@@ -85,7 +85,7 @@ func (r *run) content(ctx context.Context, m *claimed) *sesguard.Mail {
 	if err != nil {
 		e := seserrors.Classify(err)
 		r.log.ErrorContext(ctx, "outbox: a mail cannot be read", "id", m.id, "err", e)
-		r.writeUntil(&change{mail: m, from: Waiting, outcome: outcome{state: Failed, err: e}})
+		r.writeUntil(m, outcome{state: Failed, err: e})
 		return nil
 	}
 	return mail
@@ -103,22 +103,17 @@ func (r *run) limit(ctx context.Context, m *claimed) bool {
 	}
 	out := outcome{state: Waiting, giveBack: true}
 	if ctx.Err() == nil {
-		e := seserrors.Classify(err)
-		wait, ok := retry.After(err)
-		if out.wait = wait; !ok || wait <= 0 {
+		if out.wait, _ = retry.After(err); out.wait <= 0 {
 			out.wait = 5 * time.Second
 		}
-		if e.Class == seserrors.QuotaExceeded {
+		if _, known := stderrors.AsType[*seserrors.Error](err); known {
+			out.err = seserrors.Classify(err)
+		}
+		if out.err != nil && out.err.Class == seserrors.QuotaExceeded {
 			out.hold, out.wait = AccountHold, 0
 		}
-		if _, known := stderrors.AsType[*seserrors.Error](err); known {
-			out.err = e
-		}
 	}
-	if out.hold != "" && out.err == nil {
-		out.hold = ""
-	}
-	r.writeUntil(&change{mail: m, from: Waiting, outcome: out})
+	r.writeUntil(m, out)
 	return false
 }
 

@@ -124,7 +124,7 @@ func TestAResultThatIsWrittenTwiceIsNoWitness(t *testing.T) {
 		var result, lost atomic.Bool
 		b := newTappedBed(t, p, outbox.Options{}, tap{
 			statement: func(_ driver.Conn, query string) string {
-				if strings.HasPrefix(query, "update sesguard_mail as m set state = b.s") {
+				if isResult(query) {
 					result.Store(true)
 				}
 				return query

@@ -6,6 +6,7 @@ import (
 	stderrors "errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -593,7 +594,11 @@ func TestRunEndsAlthoughResultsCannotBeWritten(t *testing.T) {
 			return query
 		}})
 		ids := b.enqueueMany(2, nil)
+		var marked sync.WaitGroup
+		marked.Add(2)
 		stop := b.startWith(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+			marked.Done()
+			marked.Wait()
 			away.Store(true)
 			if m.Recipients()[0] == "user0@example.org" {
 				<-ctx.Done()
