@@ -167,9 +167,11 @@ func (o *Outbox) Settle(ctx context.Context, trackID, messageID string, at time.
 }
 
 // Adopt makes the database this deployment's, after it was copied or restored.
-// What the copy says is waiting may have been sent since it was made: with
-// inDoubt all those mails become in doubt, for events or a person to settle; if
-// it is false they are sent. Call it before any Run.
+// What the copy says is waiting or being sent may have been sent since it was
+// made: with inDoubt all those mails become in doubt, for events or a person to
+// settle. Options.ResendUnseen does not send them again, because the events that
+// tell of them may have come before. If inDoubt is false they are sent. Call it
+// before any Run.
 func (o *Outbox) Adopt(ctx context.Context, inDoubt bool) error {
 	id, err := o.identity(ctx)
 	if err != nil {
@@ -180,8 +182,9 @@ func (o *Outbox) Adopt(ctx context.Context, inDoubt bool) error {
 			return err
 		}
 		doubt := &seserrors.Error{Op: "outbox adopt", Class: seserrors.Unavailable, Reason: seserrors.ResponseLost, MaybeAccepted: true}
-		_, err := o.exec(ctx, x, `update {mail} set state = 'in-doubt', owner = '', changed = {now}, reason = $1, err = $2 where state = 'waiting'`,
-			string(doubt.Reason), storeError(doubt))
+		// Expired, a doubt is none of Resolve's.
+		_, err := o.exec(ctx, x, `update {mail} set state = 'in-doubt', owner = '', changed = {now}, expires = {now}, reason = $1, err = $2
+			where state in ('waiting', 'sending')`, string(doubt.Reason), storeError(doubt))
 		return err
 	})
 }

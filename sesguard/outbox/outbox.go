@@ -182,7 +182,10 @@ func (o *Outbox) changed(list ...Change) {
 // identity is what tells this database from a copy of it; empty if nothing does.
 func (o *Outbox) identity(ctx context.Context) (id string, err error) {
 	if o.postgres {
-		err = o.query(ctx, o.db, "select cast(system_identifier as text) from pg_control_system()", func(r *sql.Rows) error { return r.Scan(&id) })
+		// The server, the database in it, and the table in that, which a restored
+		// dump makes anew.
+		err = o.query(ctx, o.db, `select concat_ws('/', system_identifier, d.oid, to_regclass($1)::oid)
+			from pg_control_system(), pg_database d where d.datname = current_database()`, func(r *sql.Rows) error { return r.Scan(&id) }, o.prefix+"schema")
 		return id, err
 	}
 	var file string
@@ -213,8 +216,13 @@ func (o *Outbox) bears(ctx context.Context) (name, id string, err error) {
 	return name, id, err
 }
 
-// own refuses a database that is another deployment's or a copy.
+// own refuses a database that is another deployment's or a copy, or that a newer
+// program has changed in a way that this one does not understand.
 func (o *Outbox) own(ctx context.Context) error {
+	have, oldest, err := o.version(ctx, o.db)
+	if err := compatible(have, oldest, err); err != nil {
+		return err
+	}
 	name, id, err := o.bears(ctx)
 	if err != nil {
 		return err

@@ -26,11 +26,13 @@ type run struct {
 	hungry   atomic.Bool     // there may be more to claim
 
 	// These belong to the loop.
-	session *session
-	sends   sync.WaitGroup
-	failed  bool             // the last transaction did
-	cursor  map[int64]string // by priority: the lane after which the next claim looks first
-	turnOf  int
+	session  *session
+	sends    sync.WaitGroup
+	end      func()           // ends Run
+	obsolete error            // why Run ended itself
+	failed   bool             // the last transaction did
+	cursor   map[int64]string // by priority: the lane after which the next claim looks first
+	turnOf   int
 
 	mu    sync.Mutex
 	held  map[string]int64 // the claims that this process knows of, by mail
@@ -45,11 +47,15 @@ type run struct {
 // and lets attempts under way go on for Options.DrainTimeout. Then it returns
 // nil, also when the database takes no results. A database that is away for a while does not end Run: it waits. The error
 // is that of a database which is not there at the start, or which Options.Name
-// or its own identity show to be another: see [Outbox.Adopt].
+// or its own identity show to be another: see [Outbox.Adopt]. It is also that of
+// tables which a newer program has changed in a way that this one does not
+// understand, which may happen while Run runs.
 func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	if err := o.own(ctx); err != nil {
 		return unless(ctx, err)
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	results, giveUp := context.WithCancel(context.WithoutCancel(ctx))
@@ -58,7 +64,7 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	r := &run{
 		Outbox: o, id: rand.Text(), host: host, transport: transport,
 		changes: make(chan *change), finished: make(chan struct{}, 1),
-		memory: newMemory(), attempts: attempts, results: results, session: &session{database: o.database},
+		memory: newMemory(), attempts: attempts, results: results, session: &session{database: o.database}, end: end,
 		cursor: map[int64]string{}, held: map[string]int64{},
 	}
 	defer r.session.close()
@@ -73,7 +79,7 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	if results.Err() == nil { // else the database is away, and the lease ends by itself
 		r.leave()
 	}
-	return nil
+	return r.obsolete
 }
 
 // unless returns err, nil if ctx has ended: then it was to be.
@@ -104,6 +110,7 @@ func (r *run) loop(ctx context.Context, cut, giveUp func()) {
 		case <-beat.C:
 			r.trouble(ctx, "sign of life", r.beat(r.results))
 			r.trouble(ctx, "audit", r.audit(r.results))
+			r.mind(ctx)
 			continue
 		case c := <-r.changes:
 			list, looked = r.together(c), false
@@ -217,6 +224,20 @@ func (r *run) busy() int {
 func (r *run) trouble(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
 		r.log.ErrorContext(ctx, "outbox: the database fails", "at", what, "err", err)
+	}
+}
+
+// mind ends Run when a newer program has changed the tables in a way that this
+// one does not understand.
+func (r *run) mind(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	have, oldest, err := r.version(ctx, r.db)
+	if err != nil {
+		return // the database is away
+	}
+	if r.obsolete = compatible(have, oldest, nil); r.obsolete != nil {
+		r.end()
 	}
 }
 

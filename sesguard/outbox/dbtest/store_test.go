@@ -236,53 +236,6 @@ func TestResultsWaitForTheDatabase(t *testing.T) {
 	})
 }
 
-func TestRunRefusesTheDatabaseOfAnother(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, p place) {
-		b := newBed(t, p, outbox.Options{Name: "production"})
-		id := b.enqueueMany(1, nil)[0]
-		staging := newBed(t, p, outbox.Options{Name: "staging"})
-		if err := staging.Run(t.Context(), staging.ses); err == nil || !strings.Contains(err.Error(), "production") {
-			t.Errorf("staging runs it: %v", err)
-		}
-		b.exec("update sesguard_schema set identity = 'another'") // as a copy finds it
-		if err := b.Run(t.Context(), b.ses); err == nil || !strings.Contains(err.Error(), "Adopt") {
-			t.Errorf("a copy runs: %v", err)
-		}
-		if err := b.Adopt(t.Context(), true); err != nil {
-			t.Fatal(err)
-		}
-		if s := b.state(id); s != outbox.InDoubt {
-			t.Errorf("after Adopt: %s", s)
-		}
-		b.start()()
-	})
-}
-
-func TestOpenMigratesOnceAndRefusesNewerTables(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, p place) {
-		if _, err := outbox.Open(t.Context(), p.open(t), outbox.Options{NoMigrate: true}); err == nil {
-			t.Error("Open with NoMigrate finds tables in an empty database")
-		}
-		var all sync.WaitGroup
-		for range 4 {
-			db := p.open(t)
-			all.Go(func() {
-				if _, err := outbox.Open(t.Context(), db, outbox.Options{}); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		b := newBed(t, p, outbox.Options{NoMigrate: true})
-		b.exec("update sesguard_schema set version = 99")
-		newBed(t, p, outbox.Options{})
-		b.exec("update sesguard_schema set min_reader = 99")
-		if _, err := outbox.Open(t.Context(), p.open(t), outbox.Options{}); err == nil {
-			t.Error("Open takes tables that only a newer program understands")
-		}
-	})
-}
-
 func TestSchemaIsWhatOpenCreates(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, p place) {
 		statements, err := outbox.Schema(map[bool]string{true: "sqlite", false: "postgres"}[p.isSQLite()], 0)
