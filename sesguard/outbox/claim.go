@@ -74,7 +74,11 @@ func (r *run) read(ctx context.Context, list []*claimed) error {
 			byID[m.id] = m
 		}
 	}
-	return r.session.each(ctx, r.session.reader(), "{rows i text}select id, coding, mail from {content} where id {among}", ids, func(rows *sql.Rows) error {
+	x := querier(r.db)
+	if r.session.conn != nil {
+		x = r.session
+	}
+	return r.each(ctx, x, "{rows i text}select id, coding, mail from {content} where id {among}", ids, func(rows *sql.Rows) error {
 		var id string
 		var coding int64
 		var content []byte

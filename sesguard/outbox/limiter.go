@@ -105,7 +105,11 @@ func (l *Limiter) WaitN(ctx context.Context, n int) error {
 		}
 		return &seserrors.Error{Op: opLimiter, Class: seserrors.Unavailable, Reason: seserrors.Network, Message: "the limiter's database does not answer", Err: err}
 	}
-	timer := time.NewTimer(time.Until(start))
+	return sleep(ctx, time.Until(start))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -264,10 +268,8 @@ func (l *Limiter) take(ctx context.Context, n int) error {
 		if !again || err != nil {
 			return err
 		}
-		select {
-		case <-time.After(slice):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep(ctx, slice); err != nil {
+			return err
 		}
 	}
 }

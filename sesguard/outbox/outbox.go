@@ -116,10 +116,12 @@ type Change struct {
 // for concurrent use. Create it with [Open]; it needs no closing.
 type Outbox struct {
 	*database
-	opts    Options
-	wake    chan struct{}
-	log     *slog.Logger
-	readers sync.Pool // of *gzip.Reader: its tables are larger than most mails
+	opts Options
+	wake chan struct{}
+	log  *slog.Logger
+
+	// Of *gzip.Reader and *gzip.Writer, whose tables are larger than most mails.
+	readers, writers sync.Pool
 }
 
 // Open returns the outbox in db, which is PostgreSQL 12 or SQLite 3.38 or newer,
@@ -195,25 +197,23 @@ func (o *Outbox) identity(ctx context.Context) (id string, err error) {
 
 // christen writes name and identity into a database that has none.
 func (o *Outbox) christen(ctx context.Context) error {
-	name, id, err := o.bears(ctx)
-	if err != nil || name != "" && id != "" {
+	name, id, now, err := o.bears(ctx)
+	if err != nil || (name != "" || o.opts.Name == "") && (id != "" || now == "") {
 		return err
-	}
-	now, err := o.identity(ctx)
-	if err != nil {
-		return err
-	}
-	if (name != "" || o.opts.Name == "") && (id != "" || now == "") {
-		return nil
 	}
 	_, err = o.update(ctx, `update {schema} set name = case when name = '' then $1 else name end,
 		identity = case when identity = '' then $2 else identity end`, o.opts.Name, now)
 	return err
 }
 
-func (o *Outbox) bears(ctx context.Context) (name, id string, err error) {
+// bears returns the name and the identity that the database bears, and which
+// identity it has now.
+func (o *Outbox) bears(ctx context.Context) (name, id, now string, err error) {
 	err = o.query(ctx, o.db, "select name, identity from {schema}", func(r *sql.Rows) error { return r.Scan(&name, &id) })
-	return name, id, err
+	if err == nil {
+		now, err = o.identity(ctx)
+	}
+	return name, id, now, err
 }
 
 // own refuses a database that is another deployment's or a copy, or that a newer
@@ -223,16 +223,12 @@ func (o *Outbox) own(ctx context.Context) error {
 	if err := compatible(have, oldest, err); err != nil {
 		return err
 	}
-	name, id, err := o.bears(ctx)
+	name, id, now, err := o.bears(ctx)
 	if err != nil {
 		return err
 	}
 	if o.opts.Name != "" && name != o.opts.Name {
 		return fmt.Errorf("outbox: the database is that of %q, not of %q: see Adopt", name, o.opts.Name)
-	}
-	now, err := o.identity(ctx)
-	if err != nil {
-		return err
 	}
 	if id != now && id != "" {
 		return fmt.Errorf("outbox: the database is a copy or was restored; its mails may have been sent: see Adopt")

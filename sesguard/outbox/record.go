@@ -88,21 +88,6 @@ func (o *Outbox) List(ctx context.Context, q Query) ([]Record, error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
-	for {
-		page, err := o.page(ctx, q)
-		if err != nil || !q.Held || len(page) == 0 {
-			return page, err
-		}
-		last := page[len(page)-1].ID
-		held := slices.DeleteFunc(page, func(r Record) bool { return r.Held == "" })
-		if len(held) > 0 {
-			return held, nil
-		}
-		q.After = last
-	}
-}
-
-func (o *Outbox) page(ctx context.Context, q Query) ([]Record, error) {
 	if q.Held && q.State == "" {
 		q.State = Waiting
 	}
@@ -115,7 +100,18 @@ func (o *Outbox) page(ctx context.Context, q Query) ([]Record, error) {
 			text += fmt.Sprintf(" and %s = $%d", c.column, len(args))
 		}
 	}
-	return o.records(ctx, fmt.Sprintf("%s order by id limit %d", text, q.Limit), args...)
+	text += fmt.Sprintf(" order by id limit %d", q.Limit)
+	for {
+		page, err := o.records(ctx, text, args...)
+		if err != nil || !q.Held || len(page) == 0 {
+			return page, err
+		}
+		args[0] = page[len(page)-1].ID
+		page = slices.DeleteFunc(page, func(r Record) bool { return r.Held == "" })
+		if len(page) > 0 {
+			return page, nil
+		}
+	}
 }
 
 func (o *Outbox) records(ctx context.Context, text string, args ...any) ([]Record, error) {

@@ -45,11 +45,12 @@ type run struct {
 //
 // When ctx ends Run takes no more mails, gives back those that it has not begun,
 // and lets attempts under way go on for Options.DrainTimeout. Then it returns
-// nil, also when the database takes no results. A database that is away for a while does not end Run: it waits. The error
-// is that of a database which is not there at the start, or which Options.Name
-// or its own identity show to be another: see [Outbox.Adopt]. It is also that of
-// tables which a newer program has changed in a way that this one does not
-// understand, which may happen while Run runs.
+// nil, also when the database takes no results. A database that is away for a
+// while does not end Run: it waits. The error is that of a database which is not
+// there at the start, or which Options.Name or its own identity show to be
+// another: see [Outbox.Adopt]. It is also that of tables which a newer program
+// has changed in a way that this one does not understand, which may happen while
+// Run runs.
 func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	if err := o.own(ctx); err != nil {
 		return unless(ctx, err)
@@ -64,7 +65,7 @@ func (o *Outbox) Run(ctx context.Context, transport sesguard.Transport) error {
 	r := &run{
 		Outbox: o, id: rand.Text(), host: host, transport: transport,
 		changes: make(chan *change), finished: make(chan struct{}, 1),
-		memory: newMemory(), attempts: attempts, results: results, session: &session{database: o.database}, end: end,
+		memory: &memory{make(chan struct{}, 1), make(chan struct{}, memoryAll)}, attempts: attempts, results: results, session: &session{database: o.database}, end: end,
 		cursor: map[int64]string{}, held: map[string]int64{},
 	}
 	defer r.session.close()

@@ -181,13 +181,9 @@ func (d *database) migrate(ctx context.Context, only bool) error {
 }
 
 func (d *database) version(ctx context.Context, x querier) (have, oldest int, err error) {
-	err = stderrors.New("outbox: its table is empty")
-	failed := d.query(ctx, x, "select version, min_reader from {schema}", func(r *sql.Rows) error {
-		err = nil
-		return r.Scan(&have, &oldest)
-	})
-	if failed != nil {
-		return 0, 0, failed
+	err = d.query(ctx, x, "select version, min_reader from {schema}", func(r *sql.Rows) error { return r.Scan(&have, &oldest) })
+	if err == nil && oldest == 0 {
+		err = stderrors.New("outbox: its table is empty")
 	}
 	return have, oldest, err
 }

@@ -181,10 +181,6 @@ const (
 	memoryMost = memoryAll / 2
 )
 
-func newMemory() *memory {
-	return &memory{make(chan struct{}, 1), make(chan struct{}, memoryAll)}
-}
-
 func (q *memory) take(ctx context.Context, size int64) (release func(), err error) {
 	n, got := int(min(size/memoryUnit, memoryMost)), 0
 	release = func() {

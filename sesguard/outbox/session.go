@@ -68,14 +68,6 @@ func (s *session) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// reader is what to read with between two transactions.
-func (s *session) reader() querier {
-	if s.conn == nil {
-		return s.db
-	}
-	return s
-}
-
 // close gives the connection back.
 func (s *session) close() {
 	if s.conn == nil {
