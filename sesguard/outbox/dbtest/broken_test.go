@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	stderrors "errors"
 	"strings"
+
+	"github.com/sesguard/sesguard-go/sesguard"
 )
 
 // A tap stands between the outbox and the database: it looks at statements, or
@@ -152,4 +154,13 @@ func plainClaim(claim string) string {
 	}
 	inner, rest, _ := strings.Cut(rest, ")\n\t\tupdate")
 	return "update" + strings.Replace(rest, "= any(array(select id from c))", "in ("+inner+")", 1)
+}
+
+// markAfter writes the mark when SES has answered.
+func markAfter(db *sql.DB, transport sesguard.Transport) sesguard.Transport {
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+		receipt, err := transport.Attempt(ctx, m)
+		db.ExecContext(ctx, "update sesguard_mail set state = 'sending', attempts = attempts + 1 where track = ?1", m.TrackID())
+		return receipt, err
+	})
 }
