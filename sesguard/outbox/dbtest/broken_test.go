@@ -99,6 +99,7 @@ func (s tappedStmt) Exec([]driver.Value) (driver.Result, error) { return nil, dr
 func (s tappedStmt) Query([]driver.Value) (driver.Rows, error) { return nil, driver.ErrSkip }
 
 func (c tappedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c.tap.before(c.Conn, "begin")
 	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 	return tappedTx{tx, c}, err
 }
