@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	stderrors "errors"
 	"strings"
+
+	"github.com/sesguard/sesguard-go/sesguard"
 )
 
 // A tap stands between the outbox and the database: it looks at statements, or
@@ -97,6 +99,7 @@ func (s tappedStmt) Exec([]driver.Value) (driver.Result, error) { return nil, dr
 func (s tappedStmt) Query([]driver.Value) (driver.Rows, error) { return nil, driver.ErrSkip }
 
 func (c tappedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c.tap.before(c.Conn, "begin")
 	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 	return tappedTx{tx, c}, err
 }
@@ -152,4 +155,13 @@ func plainClaim(claim string) string {
 	}
 	inner, rest, _ := strings.Cut(rest, ")\n\t\tupdate")
 	return "update" + strings.Replace(rest, "= any(array(select id from c))", "in ("+inner+")", 1)
+}
+
+// markAfter writes the mark when SES has answered.
+func markAfter(db *sql.DB, transport sesguard.Transport) sesguard.Transport {
+	return sesguard.TransportFunc(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+		receipt, err := transport.Attempt(ctx, m)
+		db.ExecContext(ctx, "update sesguard_mail set state = 'sending', attempts = attempts + 1 where track = ?1", m.TrackID())
+		return receipt, err
+	})
 }

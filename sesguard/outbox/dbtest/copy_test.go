@@ -25,6 +25,7 @@ func TestRunRefusesTheDatabaseOfAnother(t *testing.T) {
 // A backup was taken while mails waited and one was being sent. The original has
 // sent them all when the copy comes to life.
 func TestACopySendsNothingTwice(t *testing.T) {
+	t.Parallel()
 	for _, again := range []bool{false, true} {
 		t.Run(fmt.Sprintf("AllowDuplicates %t", again), func(t *testing.T) {
 			eachCopy(t, func(t *testing.T, p place, duplicate func() place) {
@@ -62,6 +63,7 @@ func copyAndAdopt(t *testing.T, p place, duplicate func() place, opts outbox.Opt
 }
 
 func TestACopySendsWhatItIsToldTo(t *testing.T) {
+	t.Parallel()
 	eachCopy(t, func(t *testing.T, p place, duplicate func() place) {
 		original := newBed(t, p, outbox.Options{})
 		original.db.SetMaxIdleConns(0)
@@ -78,6 +80,7 @@ func TestACopySendsWhatItIsToldTo(t *testing.T) {
 // SES told of the mails while the copy lay in a drawer: the silence since then is
 // no evidence, however well the events of the neighbours come.
 func TestResolveLeavesTheDoubtsOfACopyAlone(t *testing.T) {
+	t.Parallel()
 	opts := outbox.Options{ResendUnseen: time.Minute, Poll: time.Second}
 	inFakeTime(t, opts, func(t *testing.T, b *bed) {
 		set := func(_ int, e *outbox.Entry) { e.Message.ConfigurationSet = "orders" }

@@ -18,7 +18,8 @@ var crashes = flag.Int("crashes", 3, "of PostgreSQL while mails flow")
 // The server is stopped at once and started again, and one of its processes is
 // killed. The outbox lives: nothing is in doubt when all is over.
 func TestMailsFlowAgainAfterPostgresCrashed(t *testing.T) {
-	server, err := pgtest.Start()
+	t.Parallel()
+	server, err := pgtest.Start("fsync=off")
 	if stderrors.Is(err, pgtest.ErrNotInstalled) {
 		t.Skip(err)
 	}

@@ -28,10 +28,14 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(jobVariable); job != "" {
 		os.Exit(work(job))
 	}
+	// Most of these tests wait, for a disk or for another process.
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		p.Value.Set("8")
+	}
 	var server *pgtest.Server
 	var why error
 	if postgresURL == "" {
-		if server, why = pgtest.Start(); why == nil {
+		if server, why = pgtest.Start("fsync=off"); why == nil {
 			postgresURL = server.URL
 		}
 	}

@@ -45,6 +45,7 @@ func TestMailsAreSentAndTheirContentIsErased(t *testing.T) {
 
 // Between the attempts the process is another one each time.
 func TestTheScheduleGoesOnOverRestarts(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{}, func(t *testing.T, b *bed) {
 		b.ses.answers(func(*sesguard.Mail) error {
 			if len(b.ses.attempts) <= 5 {
@@ -72,6 +73,7 @@ func TestTheScheduleGoesOnOverRestarts(t *testing.T) {
 }
 
 func TestAPausedAccountCostsFewAttemptsAndNoMail(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{Poll: 5 * time.Second}, func(t *testing.T, b *bed) {
 		paused := true
 		b.ses.answers(func(*sesguard.Mail) error {
@@ -171,6 +173,7 @@ func TestASpentQuotaIsProbedAfterAPause(t *testing.T) {
 }
 
 func TestAnOutageStopsThisProcessAndBurnsFewAttempts(t *testing.T) {
+	t.Parallel()
 	for _, reason := range []seserrors.Reason{seserrors.Network, seserrors.CredentialsInvalid} {
 		t.Run(string(reason), func(t *testing.T) {
 			inFakeTime(t, outbox.Options{}, func(t *testing.T, b *bed) {
@@ -198,6 +201,7 @@ func TestAnOutageStopsThisProcessAndBurnsFewAttempts(t *testing.T) {
 }
 
 func TestGroupsShareTheRateAndUrgentMailGoesFirst(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{Limiter: &perSecond{rate: 14}}, func(t *testing.T, b *bed) {
 		b.enqueueMany(2000, func(_ int, e *outbox.Entry) { e.Priority, e.Group = outbox.Bulk, "big" })
 		defer b.start()()
@@ -218,6 +222,7 @@ func TestGroupsShareTheRateAndUrgentMailGoesFirst(t *testing.T) {
 }
 
 func TestSendAtAndDeadlineAreKept(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{MaxAge: time.Hour}, func(t *testing.T, b *bed) {
 		begin := time.Now()
 		b.ses.answers(func(m *sesguard.Mail) error {
@@ -500,6 +505,7 @@ func TestRecordsGoWhenTheirTimeIsOverAndDoubtsStay(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name           string
 		before, after  int
