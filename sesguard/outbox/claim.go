@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 	"time"
 )
@@ -31,57 +30,55 @@ const (
 	claimSQLite = `update {mail} set owner = $4, claim = claim + 1 where id in (select id from {mail}
 		where state = 'waiting' and owner = '' and priority = $1 and lane = $2
 		and due <= {now} and expires > {now} order by due limit $3) `
-	claimedColumns = "returning id, lane, tenant, sender, cset, claim, attempts, recipients, size, due, priority"
+	claimedColumns = "returning id, tenant, sender, cset, claim, attempts, recipients, size, due"
 )
 
 // claim takes up to n mails that are due, those of the highest priority first and
 // evenly from their groups. Nothing is asked of SES yet, so a claim that is lost
 // with its process loses nothing.
-func (r *run) claim(ctx context.Context, n int) ([]*claimed, error) {
-	held, err := r.holds(ctx, r.db)
+func (r *run) claim(ctx context.Context, x querier, n int) ([]*claimed, error) {
+	held, err := r.holds(ctx, x)
 	if err != nil {
 		return nil, err
 	}
-	list, err := r.probes(ctx, held, n)
+	list, err := r.probes(ctx, x, held, n)
 	if _, all := held[AccountHold]; all || err != nil {
 		return list, err
 	}
 	for rank := Urgent.rank(); rank >= Bulk.rank() && len(list) < n; rank-- {
-		lanes, err := r.lanes(ctx, rank, held)
-		if err != nil || len(lanes) == 0 {
-			if err != nil {
-				return list, err
-			}
+		lanes, err := r.lanes(ctx, x, rank, held)
+		if err != nil {
+			return nil, err
+		}
+		if len(lanes) == 0 {
 			continue
 		}
-		more, err := r.take(ctx, rank, lanes, n-len(list))
-		list = append(list, more...)
+		more, err := r.take(ctx, x, rank, lanes, n-len(list))
 		if err != nil {
-			return list, err
+			return nil, err
 		}
+		list = append(list, more...)
 	}
 	return list, nil
 }
 
 // read reads the contents of small mails in one statement, instead of one each.
 func (r *run) read(ctx context.Context, list []*claimed) error {
-	type id struct {
-		I string `json:"i"`
-	}
-	var ids []id
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	var ids [][]any
 	byID := map[string]*claimed{}
 	for _, m := range list {
 		if m.size < memoryUnit/16 {
-			ids = append(ids, id{m.id})
+			ids = append(ids, []any{m.id})
 			byID[m.id] = m
 		}
 	}
-	data, err := json.Marshal(ids)
-	if err != nil || len(ids) < 2 {
-		return err
+	x := querier(r.db)
+	if r.session.conn != nil {
+		x = r.session
 	}
-	text := r.from("select id, coding, mail from {content} where id {array}select b.i from {b}{end}", "i text")
-	return r.query(ctx, r.db, text, func(rows *sql.Rows) error {
+	return r.each(ctx, x, "{rows i text}select id, coding, mail from {content} where id {among}", ids, func(rows *sql.Rows) error {
 		var id string
 		var coding int64
 		var content []byte
@@ -90,118 +87,104 @@ func (r *run) read(ctx context.Context, list []*claimed) error {
 			m.coding, m.content = coding, content
 		}
 		return err
-	}, string(data))
+	})
 }
 
 // lanes returns lanes with due mails that no hold keeps, from where the last
 // claim of that priority ended, at most once around.
-func (r *run) lanes(ctx context.Context, rank int64, held holdSet) ([]string, error) {
-	var due []string
-	for start, wrapped := r.cursor[rank], false; len(due) < dueLanes; {
-		visited, last := 0, ""
-		err := r.query(ctx, r.db, selectLanes, func(rows *sql.Rows) error {
-			var lane string
-			var isDue bool
-			err := rows.Scan(&lane, &isDue)
-			visited, last = visited+1, lane
-			if isDue && len(held.on(lane)) == 0 && !slices.Contains(due, lane) {
+func (r *run) lanes(ctx context.Context, x querier, rank int64, held holdSet) (due []string, err error) {
+	start := r.cursor[rank]
+	for around := false; len(due) < dueLanes; {
+		last, end, err := r.visit(ctx, x, rank, r.cursor[rank], func(lane string) {
+			if len(held.on(lane)) == 0 && !slices.Contains(due, lane) {
 				due = append(due, lane)
 			}
-			return err
-		}, rank, r.cursor[rank], visitedLanes)
+		})
 		if err != nil {
 			return nil, err
 		}
-		r.cursor[rank] = last
-		if visited < visitedLanes { // the end of the index
+		if r.cursor[rank] = last; end {
 			r.cursor[rank] = ""
-			if wrapped || start == "" {
-				break
-			}
-			wrapped = true
-		} else if wrapped && last >= start {
+		}
+		if around && (end || last >= start) || end && start == "" {
 			break
 		}
+		around = around || end
 	}
 	return due, nil
 }
 
-// take claims up to n mails from lanes, an equal part from each group. A lane
-// that has less leaves its part to the others.
-func (r *run) take(ctx context.Context, rank int64, lanes []string, n int) (list []*claimed, err error) {
-	text := claimSQLite + claimedColumns
-	if r.postgres {
-		text = claimPostgres + claimedColumns
-	}
+// visit calls see for those of the next lanes after one that have due mails. It
+// returns the last lane, and whether the index ends there.
+func (r *run) visit(ctx context.Context, x querier, rank int64, after string, see func(lane string)) (last string, end bool, err error) {
+	visited := 0
+	err = r.query(ctx, x, selectLanes, func(rows *sql.Rows) error {
+		var due bool
+		err := rows.Scan(&last, &due)
+		if visited++; due {
+			see(last)
+		}
+		return err
+	}, rank, after, visitedLanes)
+	return last, visited < visitedLanes, err
+}
+
+// take claims up to n mails from lanes, an equal part from each. A lane that has
+// less leaves its part to the others.
+func (r *run) take(ctx context.Context, x querier, rank int64, lanes []string, n int) (list []*claimed, err error) {
 	r.turnOf++ // who comes first when there is less than one for each
 	first := r.turnOf % len(lanes)
 	lanes = slices.Concat(lanes[first:], lanes[:first])
-	err = r.database.write(ctx, func(x querier) error {
-		list = nil
-		for open := lanes; len(open) > 0 && len(list) < n; {
-			part := max(1, (n-len(list))/len(open))
-			var fuller []string
-			for _, lane := range open {
-				want := min(part, n-len(list))
-				if want == 0 {
-					break
-				}
-				got := len(list)
-				if err := r.query(ctx, x, text, scanClaimed(&list), rank, lane, want, r.id); err != nil {
-					return err
-				}
-				if len(list)-got == want {
-					fuller = append(fuller, lane)
-				}
+	for open := lanes; len(open) > 0 && len(list) < n; {
+		part := max(1, (n-len(list))/len(open))
+		var fuller []string
+		for _, lane := range open {
+			want := min(part, n-len(list))
+			if want == 0 {
+				break
 			}
-			open = fuller
+			got, err := r.takeLane(ctx, x, rank, lane, want)
+			if err != nil {
+				return nil, err
+			}
+			if list = append(list, got...); len(got) == want {
+				fuller = append(fuller, lane)
+			}
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err // what the commit may have done, the audit undoes
+		open = fuller
 	}
 	return list, nil
 }
 
-func scanClaimed(list *[]*claimed) func(*sql.Rows) error {
-	return func(rows *sql.Rows) error {
-		m := new(claimed)
-		var rank int64
-		err := rows.Scan(&m.id, &m.lane, &m.tenant, &m.sender, &m.set, &m.claim, &m.attempts, &m.recipients, &m.size, &m.due, &rank)
-		m.priority = priority(rank)
-		*list = append(*list, m)
-		return err
+func (r *run) takeLane(ctx context.Context, x querier, rank int64, lane string, n int) (list []*claimed, err error) {
+	text := claimSQLite + claimedColumns
+	if r.postgres {
+		text = claimPostgres + claimedColumns
 	}
+	err = r.query(ctx, x, text, func(rows *sql.Rows) error {
+		m := &claimed{priority: priority(rank), state: Waiting}
+		list = append(list, m)
+		return rows.Scan(&m.id, &m.tenant, &m.sender, &m.set, &m.claim, &m.attempts, &m.recipients, &m.size, &m.due)
+	}, rank, lane, n, r.id)
+	return list, err
 }
 
 // probes claims one mail for each hold whose probe is due. Its time is moved on
 // first, so that one process probes.
-func (r *run) probes(ctx context.Context, held holdSet, n int) (list []*claimed, err error) {
+func (r *run) probes(ctx context.Context, x querier, held holdSet, n int) (list []*claimed, err error) {
 	for key, h := range held {
 		if h.Probe.IsZero() || len(list) >= n {
 			continue
 		}
 		wait := holdWait(key, "", h.step+1).Microseconds()
-		err := r.database.write(ctx, func(x querier) error {
-			won, err := r.exec(ctx, x, "update {hold} set probe = {now} + $2 where key = $1 and probe <= {now}", key, wait)
-			if err != nil || won == 0 {
-				return err
+		won, err := r.exec(ctx, x, "update {hold} set probe = {now} + $2 where key = $1 and probe <= {now}", key, wait)
+		if won > 0 {
+			var got []*claimed
+			if got, err = r.probe(ctx, x, held, key); len(got) > 0 {
+				got[0].probe, got[0].step = key, h.step
+				list = append(list, got[0])
 			}
-			rank, lane, err := r.probeLane(ctx, x, held, key)
-			if err != nil || lane == "" {
-				return err
-			}
-			text := claimSQLite + claimedColumns
-			if r.postgres {
-				text = claimPostgres + claimedColumns
-			}
-			return r.query(ctx, x, text, func(rows *sql.Rows) error {
-				err := scanClaimed(&list)(rows)
-				list[len(list)-1].probe, list[len(list)-1].step = key, h.step
-				return err
-			}, rank, lane, 1, r.id)
-		})
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -209,28 +192,26 @@ func (r *run) probes(ctx context.Context, held holdSet, n int) (list []*claimed,
 	return list, nil
 }
 
-// probeLane finds a lane that key holds and no other hold does.
-func (r *run) probeLane(ctx context.Context, x querier, held holdSet, key string) (rank int64, lane string, err error) {
-	for rank = Urgent.rank(); rank >= Bulk.rank(); rank-- {
-		after, visited := "", visitedLanes
-		for visited == visitedLanes && err == nil {
-			visited = 0
-			found := ""
-			err = r.query(ctx, x, selectLanes, func(rows *sql.Rows) error {
-				var isDue bool
-				err := rows.Scan(&after, &isDue)
-				visited++
-				if isDue && found == "" && slices.Equal(held.on(after), []string{key}) {
-					found = after
+// probe claims a mail that key holds and no other hold does.
+func (r *run) probe(ctx context.Context, x querier, held holdSet, key string) ([]*claimed, error) {
+	for rank := Urgent.rank(); rank >= Bulk.rank(); rank-- {
+		found := ""
+		for after, end := "", false; !end && found == ""; {
+			var err error
+			after, end, err = r.visit(ctx, x, rank, after, func(lane string) {
+				if found == "" && slices.Equal(held.on(lane), []string{key}) {
+					found = lane
 				}
-				return err
-			}, rank, after, visitedLanes)
-			if found != "" || err != nil {
-				return rank, found, err
+			})
+			if err != nil {
+				return nil, err
 			}
 		}
+		if found != "" {
+			return r.takeLane(ctx, x, rank, found, 1)
+		}
 	}
-	return 0, "", err
+	return nil, nil
 }
 
 // A brake stops this process, and no other, when it cannot send at all: SES is

@@ -3,8 +3,10 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,12 +37,8 @@ type statement struct {
 	clock bool
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
 type querier interface {
-	execer
+	Execer
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
@@ -112,50 +110,78 @@ func (d *database) vocabulary() *strings.Replacer {
 	)...)
 }
 
-// from puts a table b that is made of the JSON in parameter 1 into a statement: a
-// whole batch at once, whatever arrays the driver knows.
-func (d *database) from(text string, columns ...string) string {
-	return strings.ReplaceAll(text, "{b}", d.rows(columns))
-}
-
-func (d *database) rows(columns []string) string {
-	if d.postgres {
-		return fmt.Sprintf("jsonb_to_recordset(cast(cast($1 as text) as jsonb)) as b(%s)", strings.Join(columns, ", "))
-	}
-	var list []string
-	for _, c := range columns {
-		name, _, _ := strings.Cut(c, " ")
-		list = append(list, fmt.Sprintf("value->>'%s' as %s", name, name))
-	}
-	return fmt.Sprintf("(select %s from json_each($1)) as b", strings.Join(list, ", "))
-}
-
+// statement translates a text. One that begins with {rows i text, c bigint} is
+// for each: b.i and b.c are the values of a row, {from} stands where they join,
+// and "id {among}" is true for all values of the first: it makes PostgreSQL use
+// the index, also in a plan that it made while the table was small.
 func (d *database) statement(text string) statement {
 	if s, ok := d.texts.Load(text); ok {
 		return s.(statement)
 	}
-	s := statement{text: d.names.Replace(text)}
+	s := statement{text: text}
+	if rest, ok := strings.CutPrefix(text, "{rows "); ok {
+		columns, rest, _ := strings.Cut(rest, "}")
+		s.text = d.rows(strings.Split(columns, ", "), rest)
+	}
+	s.text = d.names.Replace(s.text)
 	if !d.postgres {
 		last := 0
 		s.text = parameter.ReplaceAllStringFunc(s.text, func(p string) string {
 			n, _ := strconv.Atoi(p[1:])
 			last = max(last, n)
-			return "?" + p[1:]
+			return "+?" + p[1:] // bare, SQLite may plan anew for each value
 		})
 		s.clock = strings.Contains(s.text, "{now}")
-		s.text = strings.ReplaceAll(s.text, "{now}", "?"+strconv.Itoa(last+1))
+		s.text = strings.ReplaceAll(s.text, "{now}", "+?"+strconv.Itoa(last+1))
 	}
 	d.texts.Store(text, s)
 	return s
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (d *database) exec(ctx context.Context, x execer, text string, args ...any) (int64, error) {
-	s := d.statement(text)
-	if s.clock {
-		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
+// rows makes the values b.… of a statement: columns of a table that PostgreSQL
+// reads from JSON, whatever arrays the driver knows, or SQLite's parameters.
+func (d *database) rows(columns []string, text string) string {
+	var list []string
+	for n, column := range columns {
+		name, kind, _ := strings.Cut(column, " ")
+		if !d.postgres {
+			text = strings.ReplaceAll(text, "b."+name, fmt.Sprintf("$%d", n+1))
+		}
+		list = append(list, fmt.Sprintf("cast(v->>%d as %s) as %s", n, kind, name))
 	}
-	result, err := x.ExecContext(ctx, s.text, args...)
+	if !d.postgres {
+		return strings.NewReplacer("{from}", "", "{among}", "= $1").Replace(text)
+	}
+	table := fmt.Sprintf("(select %s from jsonb_array_elements(cast(cast($1 as text) as jsonb)) as e(v)) as b", strings.Join(list, ", "))
+	return strings.NewReplacer("{from}", "from "+table, "{among}", "= any(array(select b.i from "+table+"))").Replace(text)
+}
+
+// each runs a statement for all rows: on PostgreSQL at once; on SQLite one after
+// the other, since there is no round trip to save, and to read JSON takes longer
+// than an update.
+func (d *database) each(ctx context.Context, x querier, text string, rows [][]any, result func(*sql.Rows) error) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if d.postgres {
+		data, err := json.Marshal(rows)
+		if err != nil {
+			return err
+		}
+		return d.query(ctx, x, text, result, string(data))
+	}
+	for _, row := range rows {
+		if err := d.query(ctx, x, text, result, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (d *database) exec(ctx context.Context, x Execer, text string, args ...any) (int64, error) {
+	text, args = d.bind(text, args)
+	result, err := x.ExecContext(ctx, text, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -164,11 +190,8 @@ func (d *database) exec(ctx context.Context, x execer, text string, args ...any)
 
 // query runs a statement and calls row for each row.
 func (d *database) query(ctx context.Context, x querier, text string, row func(*sql.Rows) error, args ...any) error {
-	s := d.statement(text)
-	if s.clock {
-		args = append(args[:len(args):len(args)], time.Now().UnixMicro())
-	}
-	rows, err := x.QueryContext(ctx, s.text, args...)
+	text, args = d.bind(text, args)
+	rows, err := x.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
@@ -181,43 +204,32 @@ func (d *database) query(ctx context.Context, x querier, text string, row func(*
 	return rows.Err()
 }
 
+// bind returns what the database gets.
+func (d *database) bind(text string, args []any) (string, []any) {
+	s := d.statement(text)
+	if s.clock {
+		args = append(slices.Clip(args), time.Now().UnixMicro())
+	}
+	return s.text, args
+}
+
+func nothing(*sql.Rows) error { return nil }
+
+// update runs a statement in a transaction of its own.
+func (d *database) update(ctx context.Context, text string, args ...any) (n int64, err error) {
+	err = d.write(ctx, func(x querier) error {
+		n, err = d.exec(ctx, x, text, args...)
+		return err
+	})
+	return n, err
+}
+
 // write runs f in a transaction that is on the disk when write returns nil.
 // After another result the transaction may or may not have happened.
 func (d *database) write(ctx context.Context, f func(querier) error) error {
-	if d.postgres {
-		return d.writePostgres(ctx, f)
-	}
-	select {
-	case d.turn <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	defer func() { <-d.turn }()
-	conn, err := d.db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	restore, err := durable(ctx, conn)
-	if err != nil {
-		return err
-	}
-	defer restore()
-	if _, err := conn.ExecContext(ctx, "begin immediate"); err != nil {
-		return err
-	}
-	done := false
-	defer func() {
-		if !done {
-			conn.ExecContext(context.WithoutCancel(ctx), "rollback")
-		}
-	}()
-	if err := f(conn); err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), "commit")
-	done = err == nil
-	return err
+	s := session{database: d}
+	defer s.close()
+	return s.write(ctx, f)
 }
 
 func (d *database) writePostgres(ctx context.Context, f func(querier) error) error {
@@ -234,32 +246,4 @@ func (d *database) writePostgres(ctx context.Context, f func(querier) error) err
 		return err
 	}
 	return tx.Commit()
-}
-
-// durable makes conn's commits wait for the disk and its statements for other
-// writers. Both are settings of a connection, which belongs to the user's pool:
-// restore gives it back as it was.
-func durable(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
-	var synchronous, busy int
-	if err := conn.QueryRowContext(ctx, "pragma synchronous").Scan(&synchronous); err != nil {
-		return nil, err
-	}
-	if err := conn.QueryRowContext(ctx, "pragma busy_timeout").Scan(&busy); err != nil {
-		return nil, err
-	}
-	const full, patience = 2, 10_000
-	set := func(ctx context.Context, synchronous, busy int) error {
-		_, err := conn.ExecContext(ctx, fmt.Sprintf("pragma synchronous = %d", synchronous))
-		if err != nil {
-			return err
-		}
-		return conn.QueryRowContext(ctx, fmt.Sprintf("pragma busy_timeout = %d", busy)).Scan(new(int))
-	}
-	if synchronous >= full && busy >= patience {
-		return func() {}, nil
-	}
-	if err := set(ctx, max(synchronous, full), max(busy, patience)); err != nil {
-		return nil, err
-	}
-	return func() { set(context.WithoutCancel(ctx), synchronous, busy) }, nil
 }

@@ -14,7 +14,7 @@ import (
 // Cancel takes a mail back for certain: SES was not asked and will not be. It is
 // ErrState for a mail that is being sent, in doubt or finished.
 func (o *Outbox) Cancel(ctx context.Context, id string) error {
-	return o.decide(ctx, id, Canceled, "update {mail} set state = 'canceled', owner = '', changed = {now} where id = $1 and state = 'waiting'", false)
+	return o.decide(ctx, id, Canceled, "update {mail} set state = 'canceled', owner = '', changed = {now} where id = $1 and state = 'waiting'")
 }
 
 // Retry sends a mail again that failed, expired, was canceled or is in doubt: for
@@ -24,7 +24,7 @@ func (o *Outbox) Cancel(ctx context.Context, id string) error {
 func (o *Outbox) Retry(ctx context.Context, id string) error {
 	err := o.decide(ctx, id, Waiting, `update {mail} set state = 'waiting', attempts = 0, due = {now}, expires = {now} + $2, changed = {now}
 		where id = $1 and state in ('failed', 'expired', 'canceled', 'in-doubt')
-		and exists (select 1 from {content} where id = $1)`, false, o.age())
+		and exists (select 1 from {content} where id = $1)`, o.age())
 	o.nudge()
 	return err
 }
@@ -33,20 +33,8 @@ func (o *Outbox) Retry(ctx context.Context, id string) error {
 // sent with Options.KeepContent. Its record stays. It is ErrState for mails that
 // may still be sent: Cancel them first, or Settle those in doubt.
 func (o *Outbox) Erase(ctx context.Context, id string) error {
-	r, err := o.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	n := int64(0)
-	err = o.write(ctx, func(x querier) error {
-		n, err = o.exec(ctx, x, `delete from {content} where id = $1
-			and exists (select 1 from {mail} where id = $1 and state in ('sent', 'failed', 'expired', 'canceled'))`, id)
-		return err
-	})
-	if err == nil && n == 0 {
-		return o.refused(ctx, r.ID)
-	}
-	return err
+	return o.decide(ctx, id, "", `delete from {content} where id = $1
+		and exists (select 1 from {mail} where id = $1 and state in ('sent', 'failed', 'expired', 'canceled'))`)
 }
 
 func (o *Outbox) age() int64 {
@@ -56,18 +44,17 @@ func (o *Outbox) age() int64 {
 	return o.opts.MaxAge.Microseconds()
 }
 
-// decide runs an update of one mail and tells why it changed nothing.
-func (o *Outbox) decide(ctx context.Context, id string, to State, text string, erase bool, args ...any) error {
-	before, err := o.Get(ctx, id)
-	if err != nil {
-		return err
-	}
+// decide runs a statement about one mail, which leads to a state unless to is
+// empty, and tells why it changed nothing.
+func (o *Outbox) decide(ctx context.Context, id string, to State, text string, args ...any) error {
+	var c Change
 	n := int64(0)
-	err = o.write(ctx, func(x querier) error {
-		if n, err = o.exec(ctx, x, text, append([]any{id}, args...)...); err != nil || n == 0 || !erase {
+	err := o.write(ctx, func(x querier) (err error) {
+		if c, _, err = o.lock(ctx, x, "id", id); err != nil {
 			return err
 		}
-		return o.erase(ctx, x, id)
+		n, err = o.exec(ctx, x, text, append([]any{id}, args...)...)
+		return err
 	})
 	if err != nil {
 		return err
@@ -75,8 +62,26 @@ func (o *Outbox) decide(ctx context.Context, id string, to State, text string, e
 	if n == 0 {
 		return o.refused(ctx, id)
 	}
-	o.changed(Change{ID: id, From: before.State, To: to, Priority: before.Priority, Due: before.Due})
+	if c.To = to; to != "" {
+		o.changed(c)
+	}
 	return nil
+}
+
+// lock locks the record of a mail and returns what it says. Decisions look at the
+// content too, so they come one after the other.
+func (o *Outbox) lock(ctx context.Context, x querier, column, value string) (c Change, messageID string, err error) {
+	text := "select id, state, message_id, priority, due from {mail} where " + column + " = $1"
+	if o.postgres {
+		text += " for update"
+	}
+	var rank, due int64
+	err = o.query(ctx, x, text, func(r *sql.Rows) error { return r.Scan(&c.ID, &c.From, &messageID, &rank, &due) }, value)
+	if err == nil && c.ID == "" {
+		err = ErrNotFound
+	}
+	c.Priority, c.Due = priority(rank), at(due)
+	return c, messageID, err
 }
 
 // refused tells why a decision on a mail was impossible.
@@ -125,20 +130,12 @@ func (o *Outbox) Settle(ctx context.Context, trackID, messageID string, at time.
 	duplicate := false
 	err := o.write(ctx, func(x querier) error {
 		change, duplicate = nil, false
-		var c Change
-		var known string
-		var rank, due int64
-		text := "select id, state, message_id, priority, due from {mail} where track = $1"
-		if o.postgres {
-			text += " for update"
-		}
-		err := o.query(ctx, x, text, func(r *sql.Rows) error { return r.Scan(&c.ID, &c.From, &known, &rank, &due) }, trackID)
-		if err != nil || c.ID == "" {
+		c, known, err := o.lock(ctx, x, "track", trackID)
+		if err != nil {
 			return err
 		}
-		c.To, c.Priority, c.Due = Sent, priority(rank), time.UnixMicro(due)
 		if c.From != Sent {
-			change = &c
+			c.To, change = Sent, &c
 			if _, err = o.exec(ctx, x, `update {mail} set state = 'sent', owner = '', message_id = $2, seen = $3, reason = '', err = '', changed = {now}
 				where id = $1`, c.ID, messageID, settled); err != nil {
 				return err
@@ -146,7 +143,7 @@ func (o *Outbox) Settle(ctx context.Context, trackID, messageID string, at time.
 			return o.erase(ctx, x, c.ID)
 		}
 		if messageID == "" || messageID == known || known == "" {
-			_, err = o.exec(ctx, x, `update {mail} set seen = case when seen = 0 then 1 else seen end,
+			_, err = o.exec(ctx, x, `update {mail} set seen = case when seen = 0 and $2 <> '' then 1 else seen end,
 				message_id = case when message_id = '' then $2 else message_id end where id = $1`, c.ID, messageID)
 			return err
 		}
@@ -154,6 +151,9 @@ func (o *Outbox) Settle(ctx context.Context, trackID, messageID string, at time.
 		duplicate = n > 0
 		return err
 	})
+	if err == ErrNotFound {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -167,9 +167,11 @@ func (o *Outbox) Settle(ctx context.Context, trackID, messageID string, at time.
 }
 
 // Adopt makes the database this deployment's, after it was copied or restored.
-// What the copy says is waiting may have been sent since it was made: with
-// inDoubt all those mails become in doubt, for events or a person to settle; if
-// it is false they are sent. Call it before any Run.
+// What the copy says is waiting or being sent may have been sent since it was
+// made: with inDoubt all those mails become in doubt, for events or a person to
+// settle. Options.ResendUnseen does not send them again, because the events that
+// tell of them may have come before. If inDoubt is false they are sent. Call it
+// before any Run.
 func (o *Outbox) Adopt(ctx context.Context, inDoubt bool) error {
 	id, err := o.identity(ctx)
 	if err != nil {
@@ -180,8 +182,9 @@ func (o *Outbox) Adopt(ctx context.Context, inDoubt bool) error {
 			return err
 		}
 		doubt := &seserrors.Error{Op: "outbox adopt", Class: seserrors.Unavailable, Reason: seserrors.ResponseLost, MaybeAccepted: true}
-		_, err := o.exec(ctx, x, `update {mail} set state = 'in-doubt', owner = '', changed = {now}, reason = $1, err = $2 where state = 'waiting'`,
-			string(doubt.Reason), storeError(doubt))
+		// Expired, a doubt is none of Resolve's.
+		_, err := o.exec(ctx, x, `update {mail} set state = 'in-doubt', owner = '', changed = {now}, expires = {now}, reason = $1, err = $2
+			where state in ('waiting', 'sending')`, string(doubt.Reason), storeError(doubt))
 		return err
 	})
 }

@@ -118,7 +118,9 @@
 //     outbox asks for synchronous FULL on SQLite and synchronous_commit on
 //     PostgreSQL, where fsync must be on.
 //   - The database is away: nothing is sent, and results wait in memory until they
-//     are written. Enqueue returns the error.
+//     are written. Enqueue returns the error. A connection that hangs is given up
+//     after 10 seconds with a driver that heeds contexts then, as pgx does; lib/pq
+//     waits until TCP gives up.
 //   - The disk is full: the same. Keep some reserve: SQLite needs room even to
 //     delete.
 //   - PostgreSQL fails over to a synchronous replica: as if it had been away. An

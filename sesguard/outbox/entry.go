@@ -168,7 +168,7 @@ const (
 	insertSQLite   = insertMail + "select " + mailValues + " from pragma_synchronous where synchronous >= 2 on conflict (id) do nothing"
 )
 
-func (o *Outbox) store(ctx context.Context, x execer, rows []row) ([]Ticket, error) {
+func (o *Outbox) store(ctx context.Context, x Execer, rows []row) ([]Ticket, error) {
 	insert := insertSQLite
 	if o.postgres {
 		insert = insertPostgres
@@ -205,10 +205,9 @@ func (o *Outbox) store(ctx context.Context, x execer, rows []row) ([]Ticket, err
 }
 
 func (o *Outbox) pack(entries []Entry) ([]row, error) {
-	var c compressor
 	rows := make([]row, 0, len(entries))
 	for i, e := range entries {
-		r, err := o.packOne(e, &c)
+		r, err := o.packOne(e)
 		if err != nil {
 			return nil, fmt.Errorf("outbox: entry %d: %w", i, err)
 		}
@@ -217,7 +216,7 @@ func (o *Outbox) pack(entries []Entry) ([]row, error) {
 	return rows, nil
 }
 
-func (o *Outbox) packOne(e Entry, c *compressor) (row, error) {
+func (o *Outbox) packOne(e Entry) (row, error) {
 	mail, err := e.build()
 	if err != nil {
 		return row{}, err
@@ -231,7 +230,7 @@ func (o *Outbox) packOne(e Entry, c *compressor) (row, error) {
 		sum := sha256.Sum256([]byte(e.Key))
 		r.id = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])
 	}
-	r.content, r.coding = c.compress(content)
+	r.content, r.coding = o.compress(content)
 	due, deadline := int64(0), never
 	if !e.SendAt.IsZero() {
 		due = e.SendAt.UnixMicro()
@@ -288,22 +287,20 @@ const (
 	gzipped = 1
 )
 
-// A compressor serves one call: its tables take longer to make than most mails
-// to compress.
-type compressor struct{ w *gzip.Writer }
-
 // compress compresses what is worth it.
-func (c *compressor) compress(content []byte) ([]byte, int64) {
+func (o *Outbox) compress(content []byte) ([]byte, int64) {
 	if len(content) < 1<<10 {
 		return content, plain
 	}
-	var b bytes.Buffer
-	if c.w == nil {
-		c.w, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // an error is about the level
+	w, ok := o.writers.Get().(*gzip.Writer)
+	if !ok {
+		w, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // an error is about the level
 	}
-	c.w.Reset(&b)
-	c.w.Write(content) // to memory
-	c.w.Close()
+	defer o.writers.Put(w)
+	var b bytes.Buffer
+	w.Reset(&b)
+	w.Write(content) // to memory
+	w.Close()
 	if b.Len() >= len(content) {
 		return content, plain
 	}

@@ -124,23 +124,18 @@ func (o *Outbox) Hold(ctx context.Context, key, reason string) error {
 	if !validHold(key) {
 		return &seserrors.Error{Op: "outbox hold", Class: seserrors.Invalid, Reason: seserrors.InvalidParameter, Message: "there is no such hold"}
 	}
-	return o.write(ctx, func(x querier) error {
-		_, err := o.exec(ctx, x, `insert into {hold} (key, reason, since, probe, step) values ($1, $2, {now}, $3, 0)
-			on conflict (key) do update set reason = $2, since = {now}, probe = $3, step = 0`, holdKey(key), reason, never)
-		return err
-	})
+	_, err := o.update(ctx, `insert into {hold} (key, reason, since, probe, step) values ($1, $2, {now}, $3, 0)
+		on conflict (key) do update set reason = $2, since = {now}, probe = $3, step = 0`, holdKey(key), reason, never)
+	return err
 }
 
 // Release ends the hold of key, whoever began it: ErrNotFound if there is none.
 // A refusal may begin it anew.
 func (o *Outbox) Release(ctx context.Context, key string) error {
-	err := o.write(ctx, func(x querier) error {
-		n, err := o.exec(ctx, x, "delete from {hold} where key = $1", holdKey(key))
-		if err == nil && n == 0 {
-			return ErrNotFound
-		}
-		return err
-	})
+	n, err := o.update(ctx, "delete from {hold} where key = $1", holdKey(key))
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
 	o.nudge()
 	return err
 }

@@ -19,10 +19,14 @@ func (r *run) keep(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
-		r.trouble(ctx, "sweep", r.sweep(ctx))
-		r.trouble(ctx, "expiry", r.expire(ctx))
-		r.trouble(ctx, "doubts", r.resolve(ctx))
-		r.trouble(ctx, "retention", r.retain(ctx))
+		for _, duty := range []struct {
+			name string
+			do   func(context.Context) error
+		}{{"sweep", r.sweep}, {"expiry", r.expire}, {"doubts", r.resolve}, {"retention", r.retain}} {
+			limited, cancel := context.WithTimeout(ctx, lease)
+			r.trouble(ctx, duty.name, duty.do(limited))
+			cancel()
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -31,12 +35,13 @@ func (r *run) keep(ctx context.Context) {
 	}
 }
 
-const ofTheDead = `owner <> '' and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
+// $1 is the process that asks: of itself it knows better.
+const ofTheDead = `owner <> '' and owner <> $1 and not exists (select 1 from {process} p where p.id = owner and p.alive > {now})`
 
 // sweep takes the mails of dead processes from them. SES was not asked for those
 // that were claimed; those that were being sent are in doubt.
 func (r *run) sweep(ctx context.Context) error {
-	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead)
+	err := r.move(ctx, Waiting, Waiting, nil, "update {mail} set owner = '', changed = {now} where state = 'waiting' and "+ofTheDead, r.id)
 	if err != nil {
 		return err
 	}
@@ -48,15 +53,13 @@ func (r *run) sweep(ctx context.Context) error {
 	if r.opts.Retry.AllowDuplicates {
 		to = Waiting
 	}
-	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $1, owner = '', changed = {now}, reason = $2, err = $3
-		where state = 'sending' and `+ofTheDead, string(to), string(lost.Reason), storeError(lost))
+	err = r.move(ctx, Sending, to, lost, `update {mail} set state = $2, owner = '', changed = {now}, reason = $3, err = $4
+		where state = 'sending' and `+ofTheDead, r.id, string(to), string(lost.Reason), storeError(lost))
 	if err != nil {
 		return err
 	}
-	return r.database.write(ctx, func(x querier) error {
-		_, err := r.exec(ctx, x, "delete from {process} where alive <= {now} - $1", lease.Microseconds())
-		return err
-	})
+	_, err = r.update(ctx, "delete from {process} where alive <= {now} - $1", lease.Microseconds())
+	return err
 }
 
 // move runs an update that changes the state of many mails, and reports them.
@@ -93,46 +96,35 @@ func (r *run) move(ctx context.Context, from, to State, why *seserrors.Error, te
 // nothing of: a claim or a mark whose commit seemed to fail. The claim's number
 // keeps it from a new claim of the same mail.
 func (r *run) audit(ctx context.Context) error {
-	type orphan struct {
-		id    string
-		claim int64
-		state State
-	}
-	var orphans []orphan
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	var lost [][]any
 	err := r.query(ctx, r.db, "select id, claim, state from {mail} where owner = $1 and owner <> ''", func(rows *sql.Rows) error {
-		var o orphan
-		err := rows.Scan(&o.id, &o.claim, &o.state)
-		orphans = append(orphans, o)
+		var id, state string
+		var claim int64
+		err := rows.Scan(&id, &claim, &state)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if mine, known := r.held[id]; !known || mine != claim {
+			lost = append(lost, []any{id, claim, r.id, state})
+		}
 		return err
 	}, r.id)
-	if err != nil {
+	if err != nil || len(lost) == 0 {
 		return err
 	}
-	for _, o := range orphans {
-		r.mu.Lock()
-		claim, known := r.held[o.id]
-		r.mu.Unlock()
-		if known && claim == o.claim {
-			continue
-		}
-		err := r.database.write(ctx, func(x querier) error {
-			_, err := r.exec(ctx, x, `update {mail} set state = 'waiting', owner = '', changed = {now},
-				attempts = case when state = 'sending' then attempts - 1 else attempts end
-				where id = $1 and claim = $2 and owner = $3 and state = $4`, o.id, o.claim, r.id, string(o.state))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		r.hungry.Store(true)
-	}
-	return nil
+	r.hungry.Store(true)
+	return r.database.write(ctx, func(x querier) error {
+		return r.each(ctx, x, `{rows i text, c bigint, o text, s text}update {mail} as m set state = 'waiting', owner = '', changed = {now},
+			attempts = case when m.state = 'sending' then attempts - 1 else attempts end
+			{from} where m.id = b.i and m.id {among} and m.claim = b.c and m.owner = b.o and m.state = b.s`, lost, nothing)
+	})
 }
 
 // expire ends mails that were not sent in time.
 func (r *run) expire(ctx context.Context) error {
 	return r.move(ctx, Waiting, Expired, nil, fmt.Sprintf(`update {mail} set state = 'expired', changed = {now} where id {array}
-		select id from {mail} where state = 'waiting' and owner = '' and expires <= {now} order by expires limit %d {skip}{end}`, chunk))
+		select id from {mail} where state || owner = 'waiting' and expires <= {now} order by expires limit %d {skip}{end}`, chunk))
 }
 
 // retain deletes the records whose time is over, and their content. A mail in
@@ -141,28 +133,25 @@ func (r *run) retain(ctx context.Context) error {
 	if r.opts.Retention < 0 {
 		return nil
 	}
-	type id struct {
-		I string `json:"i"`
-	}
+	const done = "state in ('sent', 'failed', 'expired', 'canceled') and changed < {now} - $1"
 	for {
-		var ids []id
-		err := r.query(ctx, r.db, fmt.Sprintf(`select id from {mail} where state in ('sent', 'failed', 'expired', 'canceled')
-			and changed < {now} - $1 order by changed limit %d`, chunk), func(rows *sql.Rows) error {
-			var i id
-			err := rows.Scan(&i.I)
-			ids = append(ids, i)
-			return err
-		}, r.opts.Retention.Microseconds())
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		err = r.database.write(ctx, func(x querier) error {
-			if err := r.delete(ctx, x, deleteContents, ids); err != nil {
+		var ids [][]any
+		err := r.database.write(ctx, func(x querier) error {
+			ids = nil
+			// The second condition is for a mail that Retry takes out at this moment.
+			err := r.query(ctx, x, fmt.Sprintf(`delete from {mail} where id {array}select id from {mail} where %s
+				order by changed limit %d{end} and %[1]s returning id`, done, chunk), func(rows *sql.Rows) error {
+				var id string
+				err := rows.Scan(&id)
+				ids = append(ids, []any{id})
+				return err
+			}, r.opts.Retention.Microseconds())
+			if err != nil || len(ids) == 0 {
 				return err
 			}
-			return r.delete(ctx, x, deleteMails, ids)
+			return r.each(ctx, x, deleteContents, ids, nothing)
 		})
-		if err != nil {
+		if err != nil || len(ids) < chunk {
 			return err
 		}
 	}

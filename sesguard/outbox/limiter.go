@@ -105,7 +105,11 @@ func (l *Limiter) WaitN(ctx context.Context, n int) error {
 		}
 		return &seserrors.Error{Op: opLimiter, Class: seserrors.Unavailable, Reason: seserrors.Network, Message: "the limiter's database does not answer", Err: err}
 	}
-	timer := time.NewTimer(time.Until(start))
+	return sleep(ctx, time.Until(start))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -127,7 +131,7 @@ func (l *Limiter) Observe(_ context.Context, _ int, err error) {
 	case seserrors.Throttled:
 		l.slowDown.Store(true)
 	case seserrors.QuotaExceeded:
-		l.spent.Store(true)
+		l.spent.Store(l.opts.Quota != nil)
 	}
 }
 
@@ -167,15 +171,9 @@ func (l *Limiter) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.write(ctx, func(x querier) error {
-		_, err := d.exec(ctx, x, `insert into {rate} (key, rate, share, slowed, strikes, free, until, room, spent, read)
-			values ($1, $2, $2, 0, 0, 0, 0, -1, 0, 0) on conflict (key) do nothing`, l.opts.Account, max(0, l.opts.PerSecond))
-		if err != nil || l.opts.PerSecond <= 0 {
-			return err
-		}
-		_, err = d.exec(ctx, x, "update {rate} set share = $2, rate = $2 where key = $1 and share <> $2", l.opts.Account, l.opts.PerSecond)
-		return err
-	})
+	_, err = d.update(ctx, `insert into {rate} as r (key, rate, share, slowed, strikes, free, until, room, spent, read)
+		values ($1, $2, $2, 0, 0, 0, 0, -1, 0, 0) on conflict (key) do update set rate = excluded.share, share = excluded.share
+		where excluded.share > 0 and excluded.share <> r.share`, l.opts.Account, max(0, l.opts.PerSecond))
 	if err == nil {
 		l.d = d
 	}
@@ -197,8 +195,6 @@ func (l *Limiter) row(ctx context.Context, text string, scan func(*sql.Rows) err
 	err = l.d.write(ctx, func(x querier) error { return l.d.query(ctx, x, text, each, args...) })
 	return found, err
 }
-
-func nothing(*sql.Rows) error { return nil }
 
 var (
 	// The rate recovers with the time since it was slowed.
@@ -226,17 +222,16 @@ var (
 
 // tell writes what Observe heard. The refusals of one second are one.
 func (l *Limiter) tell(ctx context.Context) error {
-	if l.slowDown.Swap(false) {
-		l.end = time.Time{} // the slice in hand was of the old rate
-		if _, err := l.row(ctx, slowed, nothing); err != nil {
-			l.slowDown.Store(true)
-			return err
+	for _, news := range []struct {
+		heard *atomic.Bool
+		text  string
+	}{{&l.slowDown, slowed}, {&l.spent, "update {rate} set room = 0 where key = $1 returning key"}} {
+		if !news.heard.Swap(false) {
+			continue
 		}
-	}
-	if l.spent.Swap(false) && l.opts.Quota != nil {
-		l.end = time.Time{}
-		if _, err := l.row(ctx, "update {rate} set room = 0 where key = $1 returning key", nothing); err != nil {
-			l.spent.Store(true)
+		l.end = time.Time{} // the slice in hand was of the old rate
+		if _, err := l.row(ctx, news.text, nothing); err != nil {
+			news.heard.Store(true)
 			return err
 		}
 	}
@@ -273,10 +268,8 @@ func (l *Limiter) take(ctx context.Context, n int) error {
 		if !again || err != nil {
 			return err
 		}
-		select {
-		case <-time.After(slice):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep(ctx, slice); err != nil {
+			return err
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/sesguard/sesguard-go/retry"
@@ -18,6 +19,10 @@ const TrackTag = "sesguard-id"
 const (
 	lease     = 30 * time.Second // how long a process counts as alive after its last sign
 	heartbeat = 10 * time.Second // between two signs
+
+	// How long results are written after DrainTimeout. With the default both fit
+	// into the 30 seconds that Kubernetes gives a process to end.
+	lastResults = 3 * time.Second
 
 	// A doubt is not decided sooner than minGrace after it arose, and an attempt
 	// does not last longer than maxAttempt: no attempt is under way when its
@@ -70,7 +75,9 @@ type Options struct {
 	KeepContent bool
 
 	// DrainTimeout is how long Run lets sends under way go on when its context
-	// has ended. 0: 25 seconds. Negative: their contexts end at once.
+	// has ended. 0: 25 seconds. Negative: their contexts end at once. Results that
+	// the database does not take within 3 seconds more are lost, and their mails
+	// in doubt.
 	DrainTimeout time.Duration
 
 	// Poll is how often an idle Run looks for what other processes enqueued.
@@ -113,6 +120,9 @@ type Outbox struct {
 	opts Options
 	wake chan struct{}
 	log  *slog.Logger
+
+	// Of *gzip.Reader and *gzip.Writer, whose tables are larger than most mails.
+	readers, writers sync.Pool
 }
 
 // Open returns the outbox in db, which is PostgreSQL 12 or SQLite 3.38 or newer,
@@ -175,7 +185,10 @@ func (o *Outbox) changed(list ...Change) {
 // identity is what tells this database from a copy of it; empty if nothing does.
 func (o *Outbox) identity(ctx context.Context) (id string, err error) {
 	if o.postgres {
-		err = o.query(ctx, o.db, "select cast(system_identifier as text) from pg_control_system()", func(r *sql.Rows) error { return r.Scan(&id) })
+		// The server, the database in it, and the table in that, which a restored
+		// dump makes anew.
+		err = o.query(ctx, o.db, `select concat_ws('/', system_identifier, d.oid, to_regclass($1)::oid)
+			from pg_control_system(), pg_database d where d.datname = current_database()`, func(r *sql.Rows) error { return r.Scan(&id) }, o.prefix+"schema")
 		return id, err
 	}
 	var file string
@@ -185,41 +198,38 @@ func (o *Outbox) identity(ctx context.Context) (id string, err error) {
 
 // christen writes name and identity into a database that has none.
 func (o *Outbox) christen(ctx context.Context) error {
-	name, id, err := o.bears(ctx)
-	if err != nil || name != "" && id != "" {
+	name, id, now, err := o.bears(ctx)
+	if err != nil || (name != "" || o.opts.Name == "") && (id != "" || now == "") {
 		return err
 	}
-	now, err := o.identity(ctx)
-	if err != nil {
-		return err
-	}
-	if name != "" || o.opts.Name == "" && id != "" || o.opts.Name == "" && now == "" {
-		return nil
-	}
-	return o.write(ctx, func(x querier) error {
-		_, err := o.exec(ctx, x, `update {schema} set name = case when name = '' then $1 else name end,
-			identity = case when identity = '' then $2 else identity end`, o.opts.Name, now)
-		return err
-	})
+	_, err = o.update(ctx, `update {schema} set name = case when name = '' then $1 else name end,
+		identity = case when identity = '' then $2 else identity end`, o.opts.Name, now)
+	return err
 }
 
-func (o *Outbox) bears(ctx context.Context) (name, id string, err error) {
+// bears returns the name and the identity that the database bears, and which
+// identity it has now.
+func (o *Outbox) bears(ctx context.Context) (name, id, now string, err error) {
 	err = o.query(ctx, o.db, "select name, identity from {schema}", func(r *sql.Rows) error { return r.Scan(&name, &id) })
-	return name, id, err
+	if err == nil {
+		now, err = o.identity(ctx)
+	}
+	return name, id, now, err
 }
 
-// own refuses a database that is another deployment's or a copy.
+// own refuses a database that is another deployment's or a copy, or that a newer
+// program has changed in a way that this one does not understand.
 func (o *Outbox) own(ctx context.Context) error {
-	name, id, err := o.bears(ctx)
+	have, oldest, err := o.version(ctx, o.db)
+	if err := compatible(have, oldest, err); err != nil {
+		return err
+	}
+	name, id, now, err := o.bears(ctx)
 	if err != nil {
 		return err
 	}
 	if o.opts.Name != "" && name != o.opts.Name {
 		return fmt.Errorf("outbox: the database is that of %q, not of %q: see Adopt", name, o.opts.Name)
-	}
-	now, err := o.identity(ctx)
-	if err != nil {
-		return err
 	}
 	if id != now && id != "" {
 		return fmt.Errorf("outbox: the database is a copy or was restored; its mails may have been sent: see Adopt")

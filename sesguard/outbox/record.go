@@ -88,21 +88,6 @@ func (o *Outbox) List(ctx context.Context, q Query) ([]Record, error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
-	for {
-		page, err := o.page(ctx, q)
-		if err != nil || !q.Held || len(page) == 0 {
-			return page, err
-		}
-		last := page[len(page)-1].ID
-		held := slices.DeleteFunc(page, func(r Record) bool { return r.Held == "" })
-		if len(held) > 0 {
-			return held, nil
-		}
-		q.After = last
-	}
-}
-
-func (o *Outbox) page(ctx context.Context, q Query) ([]Record, error) {
 	if q.Held && q.State == "" {
 		q.State = Waiting
 	}
@@ -115,7 +100,18 @@ func (o *Outbox) page(ctx context.Context, q Query) ([]Record, error) {
 			text += fmt.Sprintf(" and %s = $%d", c.column, len(args))
 		}
 	}
-	return o.records(ctx, fmt.Sprintf("%s order by id limit %d", text, q.Limit), args...)
+	text += fmt.Sprintf(" order by id limit %d", q.Limit)
+	for {
+		page, err := o.records(ctx, text, args...)
+		if err != nil || !q.Held || len(page) == 0 {
+			return page, err
+		}
+		args[0] = page[len(page)-1].ID
+		page = slices.DeleteFunc(page, func(r Record) bool { return r.Held == "" })
+		if len(page) > 0 {
+			return page, nil
+		}
+	}
 }
 
 func (o *Outbox) records(ctx context.Context, text string, args ...any) ([]Record, error) {
@@ -163,12 +159,17 @@ func (o *Outbox) Mail(ctx context.Context, id string) (*sesguard.Mail, error) {
 		}
 		return nil, ErrErased
 	}
-	return unpack(content, coding)
+	return o.unpack(content, coding)
 }
 
-func unpack(content []byte, coding int64) (*sesguard.Mail, error) {
+func (o *Outbox) unpack(content []byte, coding int64) (*sesguard.Mail, error) {
 	if coding == gzipped {
-		r, err := gzip.NewReader(bytes.NewReader(content))
+		r, ok := o.readers.Get().(*gzip.Reader)
+		if !ok {
+			r = new(gzip.Reader)
+		}
+		defer o.readers.Put(r)
+		err := r.Reset(bytes.NewReader(content))
 		if err == nil {
 			content, err = io.ReadAll(r)
 		}
@@ -183,23 +184,17 @@ func unpack(content []byte, coding int64) (*sesguard.Mail, error) {
 	return mail.Track(TrackTag)
 }
 
-// failure is what is stored of an error: SES's words and no recipients, and no
-// identities, which may be recipients.
-type failure struct {
-	Op                                                           string
-	Class                                                        seserrors.Class
-	Reason                                                       seserrors.Reason
-	Code                                                         int    `json:",omitempty"`
-	Enhanced, APICode, Message, Region, Endpoint, RequestID, Err string `json:",omitempty"`
-	MaybeAccepted                                                bool   `json:",omitempty"`
-}
-
+// storeError is what is stored of an error: SES's words, no recipients, and no
+// identities, which may be recipients. Its fields are named one by one, lest one
+// that is new be stored unseen.
 func storeError(e *seserrors.Error) string {
 	if e == nil {
 		return ""
 	}
-	f := failure{e.Op, e.Class, e.Reason, e.Code, e.Enhanced, e.APICode, e.Message, e.Region, e.Endpoint, e.RequestID, "", e.MaybeAccepted}
-	data, err := json.Marshal(f)
+	data, err := json.Marshal(seserrors.Error{
+		Op: e.Op, Class: e.Class, Reason: e.Reason, Code: e.Code, Enhanced: e.Enhanced, APICode: e.APICode, Message: e.Message,
+		Region: e.Region, Endpoint: e.Endpoint, RequestID: e.RequestID, MaybeAccepted: e.MaybeAccepted,
+	})
 	if err != nil {
 		return ""
 	}
@@ -207,14 +202,11 @@ func storeError(e *seserrors.Error) string {
 }
 
 func loadError(text string) *seserrors.Error {
-	var f failure
-	if text == "" || json.Unmarshal([]byte(text), &f) != nil {
+	e := new(seserrors.Error)
+	if text == "" || json.Unmarshal([]byte(text), e) != nil {
 		return nil
 	}
-	return &seserrors.Error{
-		Op: f.Op, Class: f.Class, Reason: f.Reason, Code: f.Code, Enhanced: f.Enhanced, APICode: f.APICode, Message: f.Message,
-		Region: f.Region, Endpoint: f.Endpoint, RequestID: f.RequestID, MaybeAccepted: f.MaybeAccepted,
-	}
+	return e
 }
 
 // Stats are numbers for gauges and for a person.
@@ -254,14 +246,17 @@ func (s *Stats) N(state State) (n int) {
 // about a second.
 func (o *Outbox) Stats(ctx context.Context) (*Stats, error) {
 	s := new(Stats)
-	err := o.query(ctx, o.db, "select state, priority, count(*) from {mail} group by state, priority order by state, priority desc", func(r *sql.Rows) error {
+	err := o.query(ctx, o.db, `select state, priority, count(*), count(case when other_id <> '' then 1 end),
+		count(case when state = 'sent' and cset <> '' and seen = 0 and changed between {now} - $1 and {now} - $2 then 1 end)
+		from {mail} group by state, priority order by state, priority desc`, func(r *sql.Rows) error {
 		var c Count
 		var rank int64
-		err := r.Scan(&c.State, &rank, &c.N)
+		var twice, unseen int
+		err := r.Scan(&c.State, &rank, &c.N, &twice, &unseen)
 		c.Priority = priority(rank)
-		s.Mails = append(s.Mails, c)
+		s.Mails, s.Duplicates, s.Unseen = append(s.Mails, c), s.Duplicates+twice, s.Unseen+unseen
 		return err
-	})
+	}, (24 * time.Hour).Microseconds(), minGrace.Microseconds())
 	if err != nil {
 		return nil, err
 	}
@@ -275,15 +270,6 @@ func (o *Outbox) Stats(ctx context.Context) (*Stats, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	grace, day := minGrace.Microseconds(), (24 * time.Hour).Microseconds()
-	for text, n := range map[string]*int{
-		fmt.Sprintf("select count(*) from {mail} where state = 'sent' and cset <> '' and seen = 0 and changed between {now} - %d and {now} - %d", day, grace): &s.Unseen,
-		"select count(*) from {mail} where other_id <> ''": &s.Duplicates,
-	} {
-		if err := o.query(ctx, o.db, text, func(r *sql.Rows) error { return r.Scan(n) }); err != nil {
-			return nil, err
-		}
 	}
 	held, err := o.holds(ctx, o.db)
 	if err != nil {

@@ -17,11 +17,11 @@ const (
 // of a doubt are the mails of its configuration set that were accepted for
 // certain nearest to it in time, and all within a minute of it: only when each of
 // them was seen, the silence about this one mail says that SES does not have it.
-var selectWitnesses = fmt.Sprintf(`with earlier as (select seen from {mail} where state = 'sent' and cset = $1 and seen < 2 and changed <= $2 order by changed desc limit %[1]d),
-	later as (select seen from {mail} where state = 'sent' and cset = $1 and seen < 2 and changed > $2 order by changed limit %[1]d)
+var selectWitnesses = fmt.Sprintf(`with earlier as (select seen from {mail} where state = 'sent' and cset <> '' and cset = $1 and seen < 2 and changed <= $2 order by changed desc limit %[1]d),
+	later as (select seen from {mail} where state = 'sent' and cset <> '' and cset = $1 and seen < 2 and changed > $2 order by changed limit %[1]d)
 	select (select count(*) from earlier), (select count(*) from later),
 	(select count(*) from earlier where seen = 0) + (select count(*) from later where seen = 0) +
-	(select count(*) from {mail} where state = 'sent' and cset = $1 and seen = 0 and changed between $2 - %[2]d and $2 + %[2]d)`,
+	(select count(*) from {mail} where state = 'sent' and cset <> '' and cset = $1 and seen = 0 and changed between $2 - %[2]d and $2 + %[2]d)`,
 	neighbours, time.Minute.Microseconds())
 
 // resolve sends mails in doubt again of which SES would have told.

@@ -19,7 +19,7 @@ func (r *run) send(ctx context.Context, m *claimed) {
 	defer r.finish(m)
 	release, err := r.memory.take(ctx, m.size)
 	if err != nil {
-		r.giveBack(m, Waiting, 0)
+		r.giveBack(m, 0)
 		return
 	}
 	defer release()
@@ -28,17 +28,17 @@ func (r *run) send(ctx context.Context, m *claimed) {
 		return
 	}
 	marked := wall()
-	if err := r.write(&change{mail: m, mark: true, from: Waiting}); err != nil {
+	if err := r.write(m, outcome{state: Sending}); err != nil {
 		return // not ours any more, or, if the commit's answer was lost, for the audit
 	}
 	if wall().Sub(marked) > lease/2 || ctx.Err() != nil {
 		// This machine was suspended, or Run is ending. SES was not asked.
-		r.giveBack(m, Sending, 0)
+		r.giveBack(m, 0)
 		return
 	}
 	out := r.attempt(m, mail)
 	r.report(m, out)
-	r.writeUntil(&change{mail: m, outcome: out, from: Sending})
+	r.writeUntil(m, out)
 }
 
 // wall is the time without the monotonic clock, which stands still while a
@@ -55,32 +55,37 @@ func (r *run) finish(m *claimed) {
 	if m.brake || m.probe != "" {
 		r.hungry.Store(true) // perhaps the way is free
 	}
-	r.finished <- struct{}{}
+	select {
+	case r.finished <- struct{}{}:
+	default:
+	}
 }
 
 // giveBack returns a mail of which this process knows that SES was not asked.
-func (r *run) giveBack(m *claimed, from State, wait time.Duration) {
-	r.writeUntil(&change{mail: m, from: from, outcome: outcome{state: Waiting, giveBack: true, wait: wait}})
+func (r *run) giveBack(m *claimed, wait time.Duration) {
+	r.writeUntil(m, outcome{state: Waiting, giveBack: true, wait: wait})
 }
 
 // content reads the mail. Nil: there is none, and all is done.
 func (r *run) content(ctx context.Context, m *claimed) *sesguard.Mail {
 	if m.content == nil {
-		err := r.query(ctx, r.db, "select coding, mail from {content} where id = $1", func(rows *sql.Rows) error {
+		limited, cancel := context.WithTimeout(ctx, heartbeat)
+		defer cancel()
+		err := r.query(limited, r.db, "select coding, mail from {content} where id = $1", func(rows *sql.Rows) error {
 			return rows.Scan(&m.coding, &m.content)
 		}, m.id)
 		if err != nil {
 			r.trouble(ctx, "content", err)
-			r.giveBack(m, Waiting, time.Second)
+			r.giveBack(m, time.Second)
 			return nil
 		}
 	}
-	mail, err := unpack(m.content, m.coding)
+	mail, err := r.unpack(m.content, m.coding)
 	m.content = nil
 	if err != nil {
 		e := seserrors.Classify(err)
 		r.log.ErrorContext(ctx, "outbox: a mail cannot be read", "id", m.id, "err", e)
-		r.writeUntil(&change{mail: m, from: Waiting, outcome: outcome{state: Failed, err: e}})
+		r.writeUntil(m, outcome{state: Failed, err: e})
 		return nil
 	}
 	return mail
@@ -98,22 +103,17 @@ func (r *run) limit(ctx context.Context, m *claimed) bool {
 	}
 	out := outcome{state: Waiting, giveBack: true}
 	if ctx.Err() == nil {
-		e := seserrors.Classify(err)
-		wait, ok := retry.After(err)
-		if out.wait = wait; !ok || wait <= 0 {
+		if out.wait, _ = retry.After(err); out.wait <= 0 {
 			out.wait = 5 * time.Second
 		}
-		if e.Class == seserrors.QuotaExceeded {
+		if _, known := stderrors.AsType[*seserrors.Error](err); known {
+			out.err = seserrors.Classify(err)
+		}
+		if out.err != nil && out.err.Class == seserrors.QuotaExceeded {
 			out.hold, out.wait = AccountHold, 0
 		}
-		if _, known := stderrors.AsType[*seserrors.Error](err); known {
-			out.err = e
-		}
 	}
-	if out.hold != "" && out.err == nil {
-		out.hold = ""
-	}
-	r.writeUntil(&change{mail: m, from: Waiting, outcome: out})
+	r.writeUntil(m, out)
 	return false
 }
 
@@ -180,10 +180,6 @@ const (
 	memoryAll  = 64 // units
 	memoryMost = memoryAll / 2
 )
-
-func newMemory() *memory {
-	return &memory{make(chan struct{}, 1), make(chan struct{}, memoryAll)}
-}
 
 func (q *memory) take(ctx context.Context, size int64) (release func(), err error) {
 	n, got := int(min(size/memoryUnit, memoryMost)), 0

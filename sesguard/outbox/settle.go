@@ -14,7 +14,7 @@ import (
 
 // A claimed mail is one that this process has taken.
 type claimed struct {
-	id, lane            string
+	id                  string
 	tenant, sender, set string
 	claim               int64 // the claim's number: every compare-and-set checks it
 	attempts            int   // before this one
@@ -22,6 +22,7 @@ type claimed struct {
 	size                int64
 	due                 int64
 	priority            Priority
+	state               State  // Waiting, or Sending once the mark is written
 	content             []byte // of a small mail, read with the claim; nil: still to be read
 	coding              int64
 
@@ -39,6 +40,13 @@ type outcome struct {
 	brake     bool          // this process, and no other, stops for a while
 	messageID string
 	err       *seserrors.Error
+}
+
+func (o *outcome) reason() string {
+	if o.err == nil {
+		return ""
+	}
+	return string(o.err.Reason)
 }
 
 // settle turns what a transport returned into what becomes of the mail. Doubt

@@ -3,21 +3,17 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"slices"
 	"time"
 
 	stderrors "errors"
 )
 
 // A change of one mail by the process that has claimed it: the mark just before
-// the attempt, the result after it, or its way back. The writer commits whatever
-// has come together in one transaction.
+// the attempt, which is the change to Sending; the result after it; or its way
+// back.
 type change struct {
 	mail *claimed
-	mark bool
 	outcome
-	from State // for OnChange
 	done chan<- error
 }
 
@@ -27,203 +23,135 @@ var errLost = stderrors.New("outbox: the mail was taken from this process")
 // most changes in one transaction.
 const batch = 256
 
-// writer commits changes until the channel is closed.
-func (r *run) writer() {
-	for first := range r.changes {
-		list := []*change{first}
-	more:
-		for len(list) < batch {
+// together waits a moment for what the other sends are about to write: a commit
+// costs for many changes hardly more than for one.
+func (r *run) together(first *change) []*change {
+	list, enough := []*change{first}, r.busy()/4
+	moment := time.NewTimer(time.Millisecond)
+	defer moment.Stop()
+	for len(list) < batch {
+		if len(list) < enough {
 			select {
-			case c, ok := <-r.changes:
-				if !ok {
-					break more
-				}
+			case c := <-r.changes:
 				list = append(list, c)
-			default:
-				break more
+			case <-moment.C:
+				enough = 0
 			}
+			continue
 		}
-		r.commit(list)
+		select {
+		case c := <-r.changes:
+			list = append(list, c)
+		default:
+			return list
+		}
 	}
+	return list
 }
 
-// write hands a change to the writer and waits until it is on the disk. After
-// an error other than errLost it may or may not have happened.
-func (r *run) write(c *change) error {
+// write hands a change to the loop and waits until it is on the disk. After an
+// error other than errLost it may or may not have happened.
+func (r *run) write(m *claimed, out outcome) error {
 	done := make(chan error, 1)
-	c.done = done
-	r.changes <- c
+	r.changes <- &change{m, out, done}
 	return <-done
 }
 
 // writeUntil writes a result, which nobody but this process knows, again and
 // again until it is written or the drain is over.
-func (r *run) writeUntil(c *change) {
+func (r *run) writeUntil(m *claimed, out outcome) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := r.write(c)
+		err := r.write(m, out)
 		if err == nil || err == errLost {
 			return
 		}
-		r.log.Error("outbox: a result cannot be written yet", "id", c.mail.id, "err", err)
+		r.log.Error("outbox: a result cannot be written yet", "id", m.id, "err", err)
 		select {
 		case <-time.After(wait):
-		case <-r.giveUp:
+		case <-r.results.Done():
 			return
 		}
 	}
 }
 
-func (r *run) commit(list []*change) {
-	ctx, cancel := context.WithTimeout(context.Background(), lease)
-	defer cancel()
-	var written map[string]bool
-	err := r.database.write(ctx, func(x querier) error {
-		written = map[string]bool{}
-		if err := r.writeMarks(ctx, x, list, written); err != nil {
-			return err
-		}
-		return r.writeResults(ctx, x, list, written)
-	})
+// tell tells each send what became of its change, and OnChange.
+func (r *run) tell(list []*change, written map[string]bool, err error) {
 	for _, c := range list {
-		if err == nil && written[c.mail.id] {
-			r.told(c)
-		}
 		switch {
 		case err != nil:
 			c.done <- err
 		case !written[c.mail.id]:
 			c.done <- errLost
 		default:
+			if c.mail.state != c.state {
+				r.changed(Change{ID: c.mail.id, From: c.mail.state, To: c.state, Priority: c.mail.priority, Due: at(c.mail.due), Reason: c.reason()})
+			}
+			c.mail.state = c.state
 			c.done <- nil
 		}
 	}
 }
 
-// told reports a committed change to OnChange and, once the mail has left this
-// process, to the audit.
-func (r *run) told(c *change) {
-	to := c.state
-	if c.mark {
-		to = Sending
-	}
-	if c.from == to {
-		return
-	}
-	reason := ""
-	if c.err != nil {
-		reason = string(c.err.Reason)
-	}
-	r.changed(Change{ID: c.mail.id, From: c.from, To: to, Priority: c.mail.priority, Due: at(c.mail.due), Reason: reason})
-}
-
-// The array beside the join makes PostgreSQL use the primary key, also in a plan
-// that it made while the table was small.
 const (
-	updateMarks = `update {mail} as m set state = 'sending', attempts = attempts + 1, changed = {now}
-		from {b} where m.id = b.i and m.id {array}select b.i from {b}{end} and m.claim = b.c and m.owner = $2 and m.state = 'waiting' returning id`
+	updateMarks = `{rows i text, c bigint, o text}update {mail} as m set state = 'sending', attempts = attempts + 1, changed = {now}
+		{from} where m.id = b.i and m.id {among} and m.claim = b.c and m.owner = b.o and m.state = 'waiting' returning id`
 
 	// An acceptance is written whatever became of the mail since, but for an
-	// attempt that another claim has under way; beside one that is known already
-	// it says that the events come, or that SES has the mail twice. Any other
-	// result is written only while nobody has decided. The second condition is
+	// attempt that another claim has under way. Beside one that only an event told
+	// of it says that the events come, so the mail becomes a witness; beside
+	// another message id it says that SES has the mail twice; beside itself, when
+	// the answer of its commit was lost, it says nothing. Any other result is
+	// written only while nobody has decided. The second condition is
 	// that of a mail that was claimed and not marked.
-	updateResults = `update {mail} as m set state = b.s, owner = '', reason = b.r, err = b.e,
+	updateResults = `{rows i text, c bigint, o text, s text, m text, r text, e text, w bigint, a bigint}update {mail} as m set state = b.s, owner = '', reason = b.r, err = b.e,
 		message_id = case when m.state = 'sent' and m.message_id <> '' then m.message_id else b.m end,
 		other_id = case when m.state = 'sent' and b.m <> '' and m.message_id <> '' and m.message_id <> b.m then b.m else m.other_id end,
-		seen = case when m.state = 'sent' then 1 else m.seen end,
+		seen = case when m.state = 'sent' and m.seen = 2 and m.message_id <> '' then 1 else m.seen end,
 		changed = {now}, due = case when b.s = 'waiting' then {now} + b.w else due end, attempts = attempts - b.a
-		from {b} where m.id = b.i and m.id {array}select b.i from {b}{end} and (m.claim = b.c and m.state in ('sending', 'in-doubt')
-			or m.claim = b.c and m.state = 'waiting' and m.owner = $2
+		{from} where m.id = b.i and m.id {among} and (m.claim = b.c and m.state in ('sending', 'in-doubt')
+			or m.claim = b.c and m.state = 'waiting' and m.owner = b.o
 			or b.s = 'sent' and m.state <> 'sending') returning id`
 
-	deleteContents = "delete from {content} where id {array}select b.i from {b}{end}"
-	deleteMails    = "delete from {mail} where id {array}select b.i from {b}{end}"
+	deleteContents = "{rows i text}delete from {content} where id {among}"
 )
 
-func (r *run) writeMarks(ctx context.Context, x querier, list []*change, written map[string]bool) error {
-	type mark struct {
-		I string `json:"i"`
-		C int64  `json:"c"`
-	}
-	var marks []mark
+// writeChanges writes changes, marks first, and returns the mails that they
+// changed.
+func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (map[string]bool, error) {
+	var marks, results, sent [][]any
 	for _, c := range list {
-		if c.mark {
-			marks = append(marks, mark{c.mail.id, c.mail.claim})
-		}
-	}
-	return r.batch(ctx, x, updateMarks, written, len(marks), marks, "i text", "c bigint")
-}
-
-func (r *run) writeResults(ctx context.Context, x querier, list []*change, written map[string]bool) error {
-	type result struct {
-		I string `json:"i"`
-		C int64  `json:"c"`
-		S State  `json:"s"`
-		M string `json:"m"`
-		R string `json:"r"`
-		E string `json:"e"`
-		W int64  `json:"w"`
-		A int    `json:"a"`
-	}
-	type id struct {
-		I string `json:"i"`
-	}
-	var results []result
-	var sent []id
-	for _, c := range list {
-		if c.mark {
+		if c.state == Sending {
+			marks = append(marks, []any{c.mail.id, c.mail.claim, r.id})
 			continue
 		}
-		b := result{I: c.mail.id, C: c.mail.claim, S: c.state, M: c.messageID, W: c.wait.Microseconds()}
-		if c.giveBack && c.from == Sending {
-			b.A = 1
+		back := 0
+		if c.giveBack && c.mail.state == Sending {
+			back = 1
 		}
-		if c.err != nil {
-			b.R, b.E = string(c.err.Reason), storeError(c.err)
-		}
-		results = append(results, b)
-		if c.state == Sent {
-			sent = append(sent, id{c.mail.id})
-		}
+		results = append(results, []any{c.mail.id, c.mail.claim, r.id, string(c.state), c.messageID, c.reason(), storeError(c.err), c.wait.Microseconds(), back})
 	}
-	err := r.batch(ctx, x, updateResults, written, len(results), results,
-		"i text", "c bigint", "s text", "m text", "r text", "e text", "w bigint", "a bigint")
-	if err != nil {
-		return err
-	}
-	sent = slices.DeleteFunc(sent, func(s id) bool { return !written[s.I] })
-	if !r.opts.KeepContent && len(sent) > 0 {
-		if err := r.delete(ctx, x, deleteContents, sent); err != nil {
-			return err
-		}
-	}
-	return r.writeHolds(ctx, x, list)
-}
-
-// batch runs an update of many mails and notes which it has changed.
-func (r *run) batch(ctx context.Context, x querier, text string, written map[string]bool, n int, rows any, columns ...string) error {
-	if n == 0 {
-		return nil
-	}
-	data, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	return r.query(ctx, x, r.from(text, columns...), func(rows *sql.Rows) error {
+	written := map[string]bool{}
+	note := func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		written[id] = true
 		return err
-	}, string(data), r.id)
-}
-
-func (r *run) delete(ctx context.Context, x querier, text string, rows any) error {
-	data, err := json.Marshal(rows)
-	if err != nil {
-		return err
 	}
-	_, err = r.exec(ctx, x, r.from(text, "i text"), string(data))
-	return err
+	if err := r.each(ctx, x, updateMarks, marks, note); err != nil {
+		return nil, err
+	}
+	if err := r.each(ctx, x, updateResults, results, note); err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		if c.state == Sent && written[c.mail.id] && !r.opts.KeepContent {
+			sent = append(sent, []any{c.mail.id})
+		}
+	}
+	if err := r.each(ctx, x, deleteContents, sent, nothing); err != nil {
+		return nil, err
+	}
+	return written, r.writeHolds(ctx, x, list)
 }
 
 // writeHolds begins the holds of refusals and ends those whose probe was
@@ -232,7 +160,6 @@ func (r *run) writeHolds(ctx context.Context, x querier, list []*change) error {
 	for _, c := range list {
 		var err error
 		switch {
-		case c.mark:
 		case c.hold != "":
 			var added bool
 			added, err = r.database.hold(ctx, x, c.hold, c.err.Reason, c.mail.probe, c.mail.step)

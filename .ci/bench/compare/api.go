@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	sestypes "github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 	"github.com/sesguard/sesguard-go/sesguard"
 	"github.com/sesguard/sesguard-go/sesguard/sesapi"
 )
@@ -89,11 +90,11 @@ func apiSteady(b *bench) error {
 			return err
 		}
 		us, std := all[0], all[1]
-		b.table.add(line{fmt.Sprintf("API, 2 KB, TLS, %d senders", row.senders), std.name, us.rate(), std.rate(), []result{
-			atLeast("rate", ratio(us, std, sample.rate), row.rate),
-			{name: "CPU", value: ratio(us, std, sample.cpuEach), format: "%.2f"},
-			{name: "allocations on top", value: us.median(sample.allocsEach) - std.median(sample.allocsEach), format: "%.0f"},
-		}})
+		b.table.Add(table.Row(fmt.Sprintf("API, 2 KB, TLS, %d senders", row.senders), std.name, us.rate(), std.rate(), []table.Result{
+			table.AtLeast("rate", ratio(us, std, sample.rate), row.rate),
+			{Name: "CPU", Value: ratio(us, std, sample.cpuEach), Format: "%.2f"},
+			{Name: "allocations on top", Value: us.median(sample.allocsEach) - std.median(sample.allocsEach), Format: "%.0f"},
+		}))
 	}
 	return nil
 }
@@ -110,12 +111,12 @@ func apiLarge(b *bench) error {
 			return err
 		}
 		us, std := all[0], all[1]
-		b.table.add(line{fmt.Sprintf("API, 10 MB, TLS, %d senders", row.senders), std.name, us.rate(), std.rate(), []result{
-			atLeast("rate", ratio(us, std, sample.rate), row.rate),
-			{name: "CPU", value: ratio(us, std, sample.cpuEach), format: "%.2f"},
-			atMost("KB allocated", us.median(sample.bytesEach)/1024, 256).as("%.0f"),
-			{name: "its KB", value: std.median(sample.bytesEach) / 1024, format: "%.0f"},
-		}})
+		b.table.Add(table.Row(fmt.Sprintf("API, 10 MB, TLS, %d senders", row.senders), std.name, us.rate(), std.rate(), []table.Result{
+			table.AtLeast("rate", ratio(us, std, sample.rate), row.rate),
+			{Name: "CPU", Value: ratio(us, std, sample.cpuEach), Format: "%.2f"},
+			table.AtMost("KB allocated", us.median(sample.bytesEach)/1024, 256).As("%.0f"),
+			{Name: "its KB", Value: std.median(sample.bytesEach) / 1024, Format: "%.0f"},
+		}))
 	}
 	client, std := b.client(apiTLS), b.sink.sdk(apiTLS)
 	ours, err := peakOfEight(func() error { return sendGuarded(client, msg) })
@@ -126,9 +127,9 @@ func apiLarge(b *bench) error {
 	if err != nil {
 		return err
 	}
-	b.table.add(line{"API, 10 MB, 8 senders, peak heap", "bare sesv2", fmt.Sprintf("%.0f MB", ours/1e6), fmt.Sprintf("%.0f MB", theirs/1e6), []result{
-		atMost("MB beyond the octets", ours/1e6, 32).as("%.0f"),
-	}})
+	b.table.Add(table.Row("API, 10 MB, 8 senders, peak heap", "bare sesv2", fmt.Sprintf("%.0f MB", ours/1e6), fmt.Sprintf("%.0f MB", theirs/1e6), []table.Result{
+		table.AtMost("MB beyond the octets", ours/1e6, 32).As("%.0f"),
+	}))
 	return nil
 }
 
@@ -176,12 +177,12 @@ func apiBursts(b *bench) error {
 	}
 	rate := func(s burst) float64 { return s.sample.rate() }
 	p99 := func(s burst) float64 { return s.sample.p(0.99) }
-	b.table.add(line{"API, bursts of 64, RTT " + b.rtt.String() + ", TLS", "bare sesv2", ours[0].String(), theirs[0].String(), []result{
-		atLeast("rate", per(rate), 1.8),
-		{name: "p99", value: per(p99), format: "%.2f"},
-		atMost("dials", dials(ours), burstSenders).as("%.0f"),
-		{name: "its dials", value: dials(theirs), format: "%.0f"},
-	}})
+	b.table.Add(table.Row("API, bursts of 64, RTT "+b.rtt.String()+", TLS", "bare sesv2", ours[0].String(), theirs[0].String(), []table.Result{
+		table.AtLeast("rate", per(rate), 1.8),
+		{Name: "p99", Value: per(p99), Format: "%.2f"},
+		table.AtMost("dials", dials(ours), burstSenders).As("%.0f"),
+		{Name: "its dials", Value: dials(theirs), Format: "%.0f"},
+	}))
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wneessen/go-mail"
 
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 	"github.com/sesguard/sesguard-go/sesguard"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
@@ -46,12 +47,12 @@ func composeSMTP(b *bench) error {
 		return err
 	}
 	us, them := all[0], all[1]
-	b.table.add(line{"compose and send 10 MB file", them.name, us.rate(), them.rate(), []result{
-		atLeast("rate", ratio(us, them, sample.rate), 3),
-		{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
-		atMost("bytes allocated", ratio(us, them, sample.bytesEach), 0.05).as("%.4f"),
-		{name: "its MB allocated", value: them.median(sample.bytesEach) / 1e6, format: "%.1f"},
-	}})
+	b.table.Add(table.Row("compose and send 10 MB file", them.name, us.rate(), them.rate(), []table.Result{
+		table.AtLeast("rate", ratio(us, them, sample.rate), 3),
+		{Name: "CPU", Value: ratio(us, them, sample.cpuEach), Format: "%.2f"},
+		table.AtMost("bytes allocated", ratio(us, them, sample.bytesEach), 0.05).As("%.4f"),
+		{Name: "its MB allocated", Value: them.median(sample.bytesEach) / 1e6, Format: "%.1f"},
+	}))
 	return nil
 }
 
@@ -69,18 +70,18 @@ func (b *bench) composeSmall(e endpoint, conns int) error {
 	}
 	what := fmt.Sprintf("compose text+HTML, %d kept", conns)
 	us, them, lean, limit := all[0], all[1], all[2], all[3]
-	b.table.add(line{what, them.name, us.rate(), them.rate(), []result{
-		atLeast("rate", ratio(us, them, sample.rate), 1.5).beside(ratio(limit, them, sample.rate)),
-		atMost("CPU", ratio(us, them, sample.cpuEach), 0.6),
-		atMost("allocations", us.median(sample.allocsEach), 30).as("%.0f"),
-		{name: "its allocations", value: them.median(sample.allocsEach), format: "%.0f"},
-	}}, line{what, lean.name, us.rate(), lean.rate(), []result{
-		{name: "rate", value: ratio(us, lean, sample.rate), format: "%.2f"},
-		{name: "CPU", value: ratio(us, lean, sample.cpuEach), format: "%.2f"},
-	}}, line{what, limit.name + ", composed before", us.rate(), limit.rate(), []result{
-		{name: "rate", value: ratio(us, limit, sample.rate), format: "%.2f"},
-		{name: "CPU", value: ratio(us, limit, sample.cpuEach), format: "%.2f"},
-	}})
+	b.table.Add(table.Row(what, them.name, us.rate(), them.rate(), []table.Result{
+		table.AtLeast("rate", ratio(us, them, sample.rate), 1.5).Beside(ratio(limit, them, sample.rate)),
+		table.AtMost("CPU", ratio(us, them, sample.cpuEach), 0.6),
+		table.AtMost("allocations", us.median(sample.allocsEach), 30).As("%.0f"),
+		{Name: "its allocations", Value: them.median(sample.allocsEach), Format: "%.0f"},
+	}), table.Row(what, lean.name, us.rate(), lean.rate(), []table.Result{
+		{Name: "rate", Value: ratio(us, lean, sample.rate), Format: "%.2f"},
+		{Name: "CPU", Value: ratio(us, lean, sample.cpuEach), Format: "%.2f"},
+	}), table.Row(what, limit.name+", composed before", us.rate(), limit.rate(), []table.Result{
+		{Name: "rate", Value: ratio(us, limit, sample.rate), Format: "%.2f"},
+		{Name: "CPU", Value: ratio(us, limit, sample.cpuEach), Format: "%.2f"},
+	}))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 	"github.com/sesguard/sesguard-go/sesguard"
 )
 
@@ -75,10 +76,10 @@ func (b *bench) local(what string, f func() error, microseconds, allocs float64)
 	us := all[0]
 	each := us.median(func(s sample) float64 { return s.cpuEach() / calls / 1e3 })
 	n := us.median(func(s sample) float64 { return s.allocsEach() / calls })
-	b.table.add(line{what, "", "", "", []result{
-		{name: "µs of CPU", value: each, target: microseconds, atMost: true, format: "%.1f"},
-		{name: "allocations", value: n, target: allocs, atMost: true, format: "%.1f"},
-	}})
+	b.table.Add(table.Row(what, "", "", "", []table.Result{
+		{Name: "µs of CPU", Value: each, Target: microseconds, AtMost: true, Format: "%.1f"},
+		{Name: "allocations", Value: n, Target: allocs, AtMost: true, Format: "%.1f"},
+	}))
 	return nil
 }
 
@@ -101,8 +102,8 @@ func canceledWaiters(b *bench) error {
 		return err
 	}
 	wait := time.Since(start)
-	b.table.add(line{"after 100,000 canceled waiters at 50/s", "", "", "", []result{
-		atMost("ms of the next", float64(wait.Microseconds())/1e3, 21), // 1/50 s, and a timer's own delay
-	}})
+	b.table.Add(table.Row("after 100,000 canceled waiters at 50/s", "", "", "", []table.Result{
+		table.AtMost("ms of the next", float64(wait.Microseconds())/1e3, 21), // 1/50 s, and a timer's own delay
+	}))
 	return nil
 }

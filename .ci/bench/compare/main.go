@@ -14,16 +14,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 )
 
 // A bench is one run of this program.
 type bench struct {
 	sink   *sink
-	table  *table
+	table  *table.Table
 	rounds int
 	each   time.Duration
 	rtt    time.Duration
 }
+
+var heading = table.Line{What: "case", Against: "against", Ours: "sesguard", Theirs: "the other"}
 
 // cases in the order in which they run.
 var cases = []struct {
@@ -109,7 +113,7 @@ func run(only []string, rounds int, each, rtt time.Duration) error {
 	}
 	defer s.stop()
 	fmt.Printf("%s, %s/%s, %d CPUs, load %s, %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), load(), time.Now().Format(time.DateOnly))
-	b := &bench{sink: s, table: newTable(os.Stdout), rounds: rounds, each: each, rtt: rtt}
+	b := &bench{sink: s, table: table.New(os.Stdout, heading), rounds: rounds, each: each, rtt: rtt}
 	for _, c := range cases {
 		if slices.Contains(only, c.name) {
 			if err := c.run(b); err != nil {
@@ -117,7 +121,7 @@ func run(only []string, rounds int, each, rtt time.Duration) error {
 			}
 		}
 	}
-	fmt.Printf("%d met, %d missed; load %s\n", b.table.met, b.table.missed, load())
+	fmt.Printf("%d met, %d missed; load %s\n", b.table.Met, b.table.Missed, load())
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 )
 
 // The sink is this test started again.
@@ -25,11 +27,11 @@ func TestEveryCaseRuns(t *testing.T) {
 	defer s.stop()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			b := &bench{sink: s, table: newTable(io.Discard), rounds: 1, each: time.Millisecond, rtt: rtt}
+			b := &bench{sink: s, table: table.New(io.Discard, heading), rounds: 1, each: time.Millisecond, rtt: rtt}
 			if err := c.run(b); err != nil {
 				t.Fatal(err)
 			}
-			if b.table.lines == 0 {
+			if b.table.Lines == 0 {
 				t.Error("the table has no line")
 			}
 		})
@@ -52,14 +54,14 @@ func TestARatioIsTakenWithinARound(t *testing.T) {
 
 func TestATargetIsMetOrMissed(t *testing.T) {
 	for _, tt := range []struct {
-		r    result
+		r    table.Result
 		want string
 	}{
-		{atLeast("rate", 1.1, 1.1), "rate 1.10 (≥ 1.1) met"},
-		{atLeast("rate", 1.09, 1.1), "rate 1.09 (≥ 1.1) MISSED"},
-		{atMost("CPU", 0.9, 0.9), "CPU 0.90 (≤ 0.9) met"},
-		{atMost("CPU", 0.91, 0.9), "CPU 0.91 (≤ 0.9) MISSED"},
-		{result{name: "CPU", value: 2, format: "%.2f"}, "CPU 2.00"},
+		{table.AtLeast("rate", 1.1, 1.1), "rate 1.10 (≥ 1.1) met"},
+		{table.AtLeast("rate", 1.09, 1.1), "rate 1.09 (≥ 1.1) MISSED"},
+		{table.AtMost("CPU", 0.9, 0.9), "CPU 0.90 (≤ 0.9) met"},
+		{table.AtMost("CPU", 0.91, 0.9), "CPU 0.91 (≤ 0.9) MISSED"},
+		{table.Result{Name: "CPU", Value: 2, Format: "%.2f"}, "CPU 2.00"},
 	} {
 		if got := tt.r.String(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)

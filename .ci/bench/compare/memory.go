@@ -10,6 +10,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 	"github.com/sesguard/sesguard-go/sesguard"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
@@ -38,10 +39,10 @@ func smtpMemory(b *bench) error {
 	if err != nil {
 		return err
 	}
-	b.table.add(
-		line{"SMTP, 40 MB message in memory", "the caller's bytes", "", "", []result{atMost("KB on top", inMemory/1024, 192).as("%.0f")}},
-		line{"SMTP, 40 MB message out of a file", "the file", "", "", []result{atMost("KB on top", fromFile/1024, 192).as("%.0f")}},
-		line{"idle connection, TLS", "tls.Conn alone", "", "", []result{atMost("KB on top", idle/1024, 40).as("%.1f")}},
+	b.table.Add(
+		table.Row("SMTP, 40 MB message in memory", "the caller's bytes", "", "", []table.Result{table.AtMost("KB on top", inMemory/1024, 192).As("%.0f")}),
+		table.Row("SMTP, 40 MB message out of a file", "the file", "", "", []table.Result{table.AtMost("KB on top", fromFile/1024, 192).As("%.0f")}),
+		table.Row("idle connection, TLS", "tls.Conn alone", "", "", []table.Result{table.AtMost("KB on top", idle/1024, 40).As("%.1f")}),
 	)
 	return nil
 }

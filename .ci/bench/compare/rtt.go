@@ -1,6 +1,10 @@
 package compare
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
+)
 
 // roundTrips compares with the bare dialogue, which pays what a round trip takes
 // here: MAIL, RCPT, DATA and the message are one each. Throughput must grow with
@@ -18,11 +22,11 @@ func roundTrips(b *bench) error {
 		if conns == 1 {
 			one = rate
 		}
-		b.table.add(line{fmt.Sprintf("2 KB, TLS, RTT %v, %d kept", b.rtt, conns), limit.name, us.rate(), limit.rate(), []result{
-			atLeast("rate", ratio(us, limit, sample.rate), 0.98),
-			atLeast("per connection", rate/one/float64(conns), 0.95),
-			{name: "round trips", value: us.median(b.roundTripsEach(us)), format: "%.2f"},
-		}})
+		b.table.Add(table.Row(fmt.Sprintf("2 KB, TLS, RTT %v, %d kept", b.rtt, conns), limit.name, us.rate(), limit.rate(), []table.Result{
+			table.AtLeast("rate", ratio(us, limit, sample.rate), 0.98),
+			table.AtLeast("per connection", rate/one/float64(conns), 0.95),
+			{Name: "round trips", Value: us.median(b.roundTripsEach(us)), Format: "%.2f"},
+		}))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/smtp"
 	"strings"
 
+	"github.com/sesguard/sesguard-go/.ci/bench/table"
 	"github.com/sesguard/sesguard-go/smtpclient"
 )
 
@@ -219,13 +220,13 @@ func (b *bench) raw(what string, e endpoint, msg []byte, conns int, rate, cpu fl
 		return err
 	}
 	us, std, limit := all[0], all[1], all[2]
-	b.table.add(
-		line{what, std.name, us.rate(), std.rate(), []result{
-			atLeast("rate", ratio(us, std, sample.rate), rate).beside(ratio(limit, std, sample.rate)),
-			atMost("CPU", ratio(us, std, sample.cpuEach), cpu).beside(ratio(limit, std, sample.cpuEach)),
-			{name: "allocations", value: us.median(sample.allocsEach), format: "%.1f"},
-			{name: "its allocations", value: std.median(sample.allocsEach), format: "%.1f"},
-		}},
+	b.table.Add(
+		table.Row(what, std.name, us.rate(), std.rate(), []table.Result{
+			table.AtLeast("rate", ratio(us, std, sample.rate), rate).Beside(ratio(limit, std, sample.rate)),
+			table.AtMost("CPU", ratio(us, std, sample.cpuEach), cpu).Beside(ratio(limit, std, sample.cpuEach)),
+			{Name: "allocations", Value: us.median(sample.allocsEach), Format: "%.1f"},
+			{Name: "its allocations", Value: std.median(sample.allocsEach), Format: "%.1f"},
+		}),
 	)
 	return nil
 }
@@ -242,11 +243,11 @@ func waiters(b *bench) error {
 		}
 		us, them := all[0], all[1]
 		what := fmt.Sprintf("%d senders on %d connections, TLS", row.senders, row.conns)
-		b.table.add(line{what, them.name, us.rate(), them.rate(), []result{
-			atLeast("rate", ratio(us, them, sample.rate), 0.95),
-			{name: "CPU", value: ratio(us, them, sample.cpuEach), format: "%.2f"},
-			atMost("allocations for a wait", us.median(sample.allocsEach)-them.median(sample.allocsEach), 2).as("%.1f"),
-		}})
+		b.table.Add(table.Row(what, them.name, us.rate(), them.rate(), []table.Result{
+			table.AtLeast("rate", ratio(us, them, sample.rate), 0.95),
+			{Name: "CPU", Value: ratio(us, them, sample.cpuEach), Format: "%.2f"},
+			table.AtMost("allocations for a wait", us.median(sample.allocsEach)-them.median(sample.allocsEach), 2).As("%.1f"),
+		}))
 	}
 	return nil
 }

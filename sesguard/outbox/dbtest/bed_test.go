@@ -79,6 +79,22 @@ func newBed(t testing.TB, p place, opts outbox.Options) *bed {
 	return &bed{o, db, &fake{}, t}
 }
 
+// newTappedBed is newBed with tap between the outbox and p. What the test itself
+// reads and writes goes to the database directly.
+func newTappedBed(t testing.TB, p place, opts outbox.Options, tap tap) *bed {
+	t.Helper()
+	db, err := openTapped(p, tap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	o, err := outbox.Open(t.Context(), db, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bed{o, p.open(t), &fake{}, t}
+}
+
 func message(n int) *sesguard.Message {
 	return &sesguard.Message{
 		From: "shop@example.com", To: []string{fmt.Sprintf("user%d@example.org", n)},
@@ -112,10 +128,12 @@ func (b *bed) enqueueMany(n int, change func(i int, e *outbox.Entry)) []string {
 }
 
 // start starts a Run; stop ends it and waits.
-func (b *bed) start() (stop func()) {
+func (b *bed) start() (stop func()) { return b.startWith(b.ses.Attempt) }
+
+func (b *bed) startWith(transport sesguard.TransportFunc) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx, b.ses) }()
+	go func() { done <- b.Run(ctx, transport) }()
 	return sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

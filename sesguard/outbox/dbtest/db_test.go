@@ -28,10 +28,14 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(jobVariable); job != "" {
 		os.Exit(work(job))
 	}
+	// Most of these tests wait, for a disk or for another process.
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		p.Value.Set("8")
+	}
 	var server *pgtest.Server
 	var why error
 	if postgresURL == "" {
-		if server, why = pgtest.Start(); why == nil {
+		if server, why = pgtest.Start("fsync=off"); why == nil {
 			postgresURL = server.URL
 		}
 	}
@@ -73,7 +77,13 @@ func postgresPlace(t testing.TB, driver string) place {
 	if postgresURL == "" {
 		t.Skip("no PostgreSQL")
 	}
-	admin, err := sql.Open("pgx", postgresURL)
+	return placeOn(t, postgresURL, driver)
+}
+
+// placeOn is a new database on a server.
+func placeOn(t testing.TB, server, driver string) place {
+	t.Helper()
+	admin, err := sql.Open("pgx", server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +93,13 @@ func postgresPlace(t testing.TB, driver string) place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		admin, err := sql.Open("pgx", postgresURL)
+		admin, err := sql.Open("pgx", server)
 		if err == nil {
 			admin.Exec("drop database " + name + " with (force)")
 			admin.Close()
 		}
 	})
-	u, err := url.Parse(postgresURL)
+	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,11 +107,23 @@ func postgresPlace(t testing.TB, driver string) place {
 	return place{driver, u.String()}
 }
 
-// eachDatabase runs the same body over every database and driver.
+// eachDatabase runs the same body over every database and driver, side by side:
+// most of the time is the disk's.
 func eachDatabase(t *testing.T, body func(t *testing.T, p place)) {
-	t.Run("sqlite", func(t *testing.T) { body(t, sqlitePlace(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		body(t, sqlitePlace(t))
+	})
+	eachDriver(t, body)
+}
+
+// eachDriver is eachDatabase without SQLite.
+func eachDriver(t *testing.T, body func(t *testing.T, p place)) {
 	for _, driver := range []string{"pgx", "postgres"} {
-		t.Run(strings.Replace(driver, "postgres", "pq", 1), func(t *testing.T) { body(t, postgresPlace(t, driver)) })
+		t.Run(strings.Replace(driver, "postgres", "pq", 1), func(t *testing.T) {
+			t.Parallel()
+			body(t, postgresPlace(t, driver))
+		})
 	}
 }
 

@@ -26,7 +26,9 @@ import (
 
 var (
 	killMails = flag.Int("mails", 300, "mails of each kill test")
+	long      = flag.Bool("long", false, "every driver and case of the kill tests")
 	kills     = flag.Int("kills", 8, "kills of each kill test")
+	cuts      = flag.Int("cuts", 60, "commits that get no answer in each test of that")
 	seed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of what is random")
 )
 
@@ -61,8 +63,8 @@ func work(text string) int {
 
 func (j job) run(ctx context.Context) error {
 	db, err := sql.Open(j.Driver, j.Source)
-	if j.Fault == "no mark" {
-		db, err = openTapped(place{j.Driver, j.Source}, withoutMark)
+	if j.Fault == "no mark" || j.Fault == "mark after the call" {
+		db, err = openTapped(place{j.Driver, j.Source}, tap{statement: withoutMark})
 	}
 	if err != nil {
 		return err
@@ -83,7 +85,11 @@ func (j job) run(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	return box.Run(ctx, sesguard.SMTP(pool))
+	transport := sesguard.SMTP(pool)
+	if j.Fault == "mark after the call" {
+		transport = markAfter(db, transport)
+	}
+	return box.Run(ctx, transport)
 }
 
 // A worker is a process that runs an outbox.
@@ -241,15 +247,25 @@ func (f *farm) chaos(mails, kills, processes int) (ids []string) {
 const inFlight = 10 // of each worker: the default Concurrency
 
 func TestKillLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		processes int
 		rate      float64
-	}{{"one process", 1, 0}, {"three processes", 3, 0}, {"behind a limiter", 2, 200}} {
+		long      bool
+	}{
+		{"one process", 1, 0, false},
+		{"three processes", 3, 0, false},
+		{"one process behind a limiter", 1, 200, true},
+		{"three processes behind a limiter", 3, 200, false},
+	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.long && !*long {
+				t.Skip("without -long")
+			}
 			eachDatabase(t, func(t *testing.T, p place) {
-				if p.driver == "postgres" {
-					t.Skip("pgx stands for both drivers")
+				if p.driver == "postgres" && !*long {
+					t.Skip("pgx stands for both drivers, without -long")
 				}
 				f := newFarm(t, p)
 				f.job.Rate = c.rate
@@ -289,6 +305,7 @@ func (f *farm) settleDoubts(ids []string) {
 }
 
 func TestTerminationLeavesNothingInDoubt(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, p place) {
 		f := newFarm(t, p)
 		ids := f.enqueueMany(200, nil)
@@ -317,6 +334,7 @@ func TestTerminationLeavesNothingInDoubt(t *testing.T) {
 // A process that was stopped for longer than its lease wakes up among mails that
 // are not its own any more.
 func TestAStoppedProcessDoublesNothing(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, p place) {
 		f := newFarm(t, p)
 		ids := f.enqueueMany(*killMails, nil)
@@ -359,7 +377,8 @@ func (f *farm) lockedBy(w *worker) bool {
 
 // The kill test must be able to fail.
 func TestProofCanFail(t *testing.T) {
-	for _, fault := range []string{"no mark", "resend"} {
+	t.Parallel()
+	for _, fault := range []string{"no mark", "mark after the call", "resend"} {
 		t.Run(fault, func(t *testing.T) {
 			f := newFarm(t, sqlitePlace(t))
 			f.job.Fault = fault
@@ -373,4 +392,11 @@ func TestProofCanFail(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a claim by in (… limit)", func(t *testing.T) {
+		p := postgresPlace(t, "pgx")
+		b, claim := loaded(t, p, 2000)
+		if b.claimOf20(p, plainClaim(claim), true) == "" {
+			t.Error("a claim that ignores its limit passes")
+		}
+	})
 }

@@ -167,6 +167,7 @@ func TestLimiterHealsAClockThatWasSetBack(t *testing.T) {
 }
 
 func TestLimiterRefusesWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
 	for _, local := range []float64{0, 10} {
 		p := sqlitePlace(t)
 		b := newBed(t, p, outbox.Options{})

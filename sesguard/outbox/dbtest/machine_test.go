@@ -2,8 +2,12 @@ package dbtest
 
 import (
 	"context"
+	"database/sql/driver"
 	stderrors "errors"
 	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +45,7 @@ func TestMailsAreSentAndTheirContentIsErased(t *testing.T) {
 
 // Between the attempts the process is another one each time.
 func TestTheScheduleGoesOnOverRestarts(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{}, func(t *testing.T, b *bed) {
 		b.ses.answers(func(*sesguard.Mail) error {
 			if len(b.ses.attempts) <= 5 {
@@ -68,6 +73,7 @@ func TestTheScheduleGoesOnOverRestarts(t *testing.T) {
 }
 
 func TestAPausedAccountCostsFewAttemptsAndNoMail(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{Poll: 5 * time.Second}, func(t *testing.T, b *bed) {
 		paused := true
 		b.ses.answers(func(*sesguard.Mail) error {
@@ -167,6 +173,7 @@ func TestASpentQuotaIsProbedAfterAPause(t *testing.T) {
 }
 
 func TestAnOutageStopsThisProcessAndBurnsFewAttempts(t *testing.T) {
+	t.Parallel()
 	for _, reason := range []seserrors.Reason{seserrors.Network, seserrors.CredentialsInvalid} {
 		t.Run(string(reason), func(t *testing.T) {
 			inFakeTime(t, outbox.Options{}, func(t *testing.T, b *bed) {
@@ -194,6 +201,7 @@ func TestAnOutageStopsThisProcessAndBurnsFewAttempts(t *testing.T) {
 }
 
 func TestGroupsShareTheRateAndUrgentMailGoesFirst(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{Limiter: &perSecond{rate: 14}}, func(t *testing.T, b *bed) {
 		b.enqueueMany(2000, func(_ int, e *outbox.Entry) { e.Priority, e.Group = outbox.Bulk, "big" })
 		defer b.start()()
@@ -214,6 +222,7 @@ func TestGroupsShareTheRateAndUrgentMailGoesFirst(t *testing.T) {
 }
 
 func TestSendAtAndDeadlineAreKept(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, outbox.Options{MaxAge: time.Hour}, func(t *testing.T, b *bed) {
 		begin := time.Now()
 		b.ses.answers(func(m *sesguard.Mail) error {
@@ -496,6 +505,7 @@ func TestRecordsGoWhenTheirTimeIsOverAndDoubtsStay(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name           string
 		before, after  int
@@ -575,6 +585,45 @@ func TestChangesAreReported(t *testing.T) {
 		want := []string{">waiting ", "waiting>sending ", "sending>in-doubt response-lost", "in-doubt>sent "}
 		if fmt.Sprint(changes) != fmt.Sprint(want) {
 			t.Errorf("%q, want %q", changes, want)
+		}
+	})
+}
+
+func TestRunEndsAlthoughResultsCannotBeWritten(t *testing.T) {
+	p := sqlitePlace(t)
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		b := newTappedBed(t, p, outbox.Options{DrainTimeout: 20 * time.Second}, tap{statement: func(_ driver.Conn, query string) string {
+			if away.Load() && strings.HasPrefix(query, "begin") {
+				return "select no_database"
+			}
+			return query
+		}})
+		ids := b.enqueueMany(2, nil)
+		var marked sync.WaitGroup
+		marked.Add(2)
+		stop := b.startWith(func(ctx context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+			marked.Done()
+			marked.Wait()
+			away.Store(true)
+			if m.Recipients()[0] == "user0@example.org" {
+				<-ctx.Done()
+				return nil, doubt()
+			}
+			return &sesguard.Receipt{}, nil
+		})
+		time.Sleep(5 * time.Second)
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took < 20*time.Second || took > 24*time.Second {
+			t.Errorf("Run took %v to end", took)
+		}
+		away.Store(false)
+		time.Sleep(time.Minute)
+		defer b.start()()
+		time.Sleep(5 * time.Second)
+		if one, two := b.state(ids[0]), b.state(ids[1]); one != outbox.InDoubt || two != outbox.InDoubt {
+			t.Errorf("%s and %s, want in doubt", one, two)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package dbtest
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	stderrors "errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -159,7 +159,7 @@ func TestCommitsWaitForTheDiskWhateverTheConnectionIsSetTo(t *testing.T) {
 	p := sqlitePlace(t)
 	p.source += "&_pragma=synchronous(0)"
 	var off, on atomic.Int64
-	db, err := openTapped(p, func(conn driver.Conn, query string) string {
+	b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(conn driver.Conn, query string) string {
 		if strings.HasPrefix(query, "insert into sesguard_mail") || strings.HasPrefix(query, "update sesguard_mail") {
 			rows, err := conn.(driver.QueryerContext).QueryContext(context.Background(), "pragma synchronous", nil)
 			if err != nil {
@@ -176,16 +176,7 @@ func TestCommitsWaitForTheDiskWhateverTheConnectionIsSetTo(t *testing.T) {
 			}
 		}
 		return query
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	o, err := outbox.Open(t.Context(), db, outbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bed{o, db, &fake{}, t}
+	}})
 	id := b.enqueueMany(1, nil)[0]
 	stop := b.start()
 	b.until("sent", func() bool { return b.state(id) == outbox.Sent })
@@ -193,7 +184,7 @@ func TestCommitsWaitForTheDiskWhateverTheConnectionIsSetTo(t *testing.T) {
 	if off.Load() > 0 || on.Load() < 4 {
 		t.Errorf("%d statements do not wait for the disk, %d do", off.Load(), on.Load())
 	}
-	tx, err := db.Begin()
+	tx, err := b.db.Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,189 +209,29 @@ func TestTwoRunsOnOneMailAreHarmless(t *testing.T) {
 	})
 }
 
-// The claim's statement keeps its limit and its index when the statistics are
-// those of a drained table, on which a bulk load follows.
-func TestClaimKeepsItsLimitAndItsIndexAfterAnalyze(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, p place) {
-		b := newBed(t, p, outbox.Options{})
-		b.exec("analyze sesguard_mail")
-		const mails = 5000
-		id := b.enqueueMany(1, func(_ int, e *outbox.Entry) { e.SendAt = time.Now().Add(time.Hour) })[0]
-		b.exec(`insert into sesguard_mail (id, track, key, lane, grp, tenant, sender, cset, priority, state, recipients, size, created, due, expires, changed)
-			with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
-			select 'x' || i, track, key, lane, grp, tenant, sender, cset, priority, state, recipients, size, created, 1, expires, changed from sesguard_mail, n where id = '` + id + "'")
-		var mu sync.Mutex
-		var claim string
-		db, err := openTapped(p, func(_ driver.Conn, query string) string {
-			if strings.Contains(query, "set owner = ") && strings.Contains(query, "claim + 1") {
-				mu.Lock()
-				claim = query
-				mu.Unlock()
-			}
-			return query
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		o, err := outbox.Open(t.Context(), db, outbox.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- o.Run(ctx, &fake{}) }()
-		b.until("a claim", func() bool { mu.Lock(); defer mu.Unlock(); return claim != "" })
-		b.until("an end of the claimed", func() bool { return b.number("select count(*) from sesguard_mail where claim > 0") >= 10 })
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if !p.isSQLite() { // the plan that runs a subselect once for each row
-			b.db.SetMaxOpenConns(1)
-			for _, way := range []string{"hashagg", "sort", "hashjoin", "mergejoin"} {
-				b.exec("set enable_" + way + " = off")
-			}
-		}
-		for name, query := range map[string]string{"the claim": claim, "a claim by in (… limit)": plainClaim(claim)} {
-			b.exec("update sesguard_mail set state = 'waiting', owner = '', claim = 0, attempts = 0")
-			plan, claimed := b.try(p, query)
-			ok := claimed == 20 && strings.Contains(plan, "sesguard_mail_due") && !strings.Contains(plan, "Seq Scan on sesguard_mail")
-			if broken := query != claim; ok == broken && (!broken || !p.isSQLite()) {
-				t.Errorf("%s takes %d of %d mails, want 20; its plan:\n%s", name, claimed, mails, plan)
-			}
-		}
-	})
-}
-
-// plainClaim is the statement that PostgreSQL runs once for each row.
-func plainClaim(claim string) string {
-	_, rest, ok := strings.Cut(claim, "with c as materialized (")
-	if !ok {
-		return claim
-	}
-	inner, rest, _ := strings.Cut(rest, ")\n\t\tupdate")
-	return "update" + strings.Replace(rest, "= any(array(select id from c))", "in ("+inner+")", 1)
-}
-
-// try runs a claim of 20 and explains it.
-func (b *bed) try(p place, query string) (plan string, claimed int) {
-	b.t.Helper()
-	var lane string
-	if err := b.db.QueryRow("select min(lane) from sesguard_mail").Scan(&lane); err != nil {
-		b.t.Fatal(err)
-	}
-	args := []any{1, lane, 20, "me"}
-	explain := "explain "
-	if p.isSQLite() {
-		args, explain = append(args, time.Now().UnixMicro()), "explain query plan "
-	}
-	for i, text := range []string{explain + query, query} {
-		rows, err := b.db.Query(text, args...)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		columns, _ := rows.Columns()
-		values := make([]any, len(columns))
-		for j := range values {
-			values[j] = new(sql.RawBytes)
-		}
-		for rows.Next() {
-			if i == 1 {
-				claimed++
-				continue
-			}
-			rows.Scan(values...)
-			for _, v := range values {
-				plan += string(*v.(*sql.RawBytes)) + " "
-			}
-			plan += "\n"
-		}
-		rows.Close()
-	}
-	return plan, claimed
-}
-
 // The database goes away between the mark and the result.
 func TestResultsWaitForTheDatabase(t *testing.T) {
 	p := sqlitePlace(t)
-	var away atomic.Bool
-	var refused atomic.Int64
-	db, err := openTapped(p, func(_ driver.Conn, query string) string {
-		if away.Load() && strings.HasPrefix(query, "begin") {
-			refused.Add(1)
-			return "select no_database"
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		b := newTappedBed(t, p, outbox.Options{}, tap{statement: func(_ driver.Conn, query string) string {
+			if away.Load() && strings.HasPrefix(query, "begin") {
+				return "select no_database"
+			}
+			return query
+		}})
+		b.ses.answers(func(*sesguard.Mail) error { away.Store(true); return nil })
+		b.enqueueMany(20, nil)
+		defer b.start()()
+		time.Sleep(10 * time.Second)
+		if sent, accepted := b.stats().N(outbox.Sent), b.ses.count(); sent != 0 || accepted == 0 {
+			t.Errorf("without a database %d results are written of %d", sent, accepted)
 		}
-		return query
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	o, err := outbox.Open(t.Context(), db, outbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bed{o, db, &fake{}, t}
-	b.ses.answers(func(*sesguard.Mail) error { away.Store(true); return nil })
-	b.enqueueMany(20, nil)
-	stop := b.start()
-	b.until("trouble", func() bool { return refused.Load() > 3 })
-	if n := b.number("select count(*) from sesguard_mail where state = 'sent'"); n != 0 {
-		t.Errorf("%d results are written without a database", n)
-	}
-	b.ses.answers(nil)
-	away.Store(false)
-	b.until("sent", func() bool { return b.stats().N(outbox.Sent) == 20 })
-	stop()
-	if n := len(b.ses.tries()); n != 20 {
-		t.Errorf("%d attempts, want 20", n)
-	}
-}
-
-func TestRunRefusesTheDatabaseOfAnother(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, p place) {
-		b := newBed(t, p, outbox.Options{Name: "production"})
-		id := b.enqueueMany(1, nil)[0]
-		staging := newBed(t, p, outbox.Options{Name: "staging"})
-		if err := staging.Run(t.Context(), staging.ses); err == nil || !strings.Contains(err.Error(), "production") {
-			t.Errorf("staging runs it: %v", err)
-		}
-		b.exec("update sesguard_schema set identity = 'another'") // as a copy finds it
-		if err := b.Run(t.Context(), b.ses); err == nil || !strings.Contains(err.Error(), "Adopt") {
-			t.Errorf("a copy runs: %v", err)
-		}
-		if err := b.Adopt(t.Context(), true); err != nil {
-			t.Fatal(err)
-		}
-		if s := b.state(id); s != outbox.InDoubt {
-			t.Errorf("after Adopt: %s", s)
-		}
-		b.start()()
-	})
-}
-
-func TestOpenMigratesOnceAndRefusesNewerTables(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, p place) {
-		if _, err := outbox.Open(t.Context(), p.open(t), outbox.Options{NoMigrate: true}); err == nil {
-			t.Error("Open with NoMigrate finds tables in an empty database")
-		}
-		var all sync.WaitGroup
-		for range 4 {
-			db := p.open(t)
-			all.Go(func() {
-				if _, err := outbox.Open(t.Context(), db, outbox.Options{}); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		b := newBed(t, p, outbox.Options{NoMigrate: true})
-		b.exec("update sesguard_schema set version = 99")
-		newBed(t, p, outbox.Options{})
-		b.exec("update sesguard_schema set min_reader = 99")
-		if _, err := outbox.Open(t.Context(), p.open(t), outbox.Options{}); err == nil {
-			t.Error("Open takes tables that only a newer program understands")
+		b.ses.answers(nil)
+		away.Store(false)
+		time.Sleep(time.Minute)
+		if sent, tries := b.stats().N(outbox.Sent), len(b.ses.tries()); sent != 20 || tries != 20 {
+			t.Errorf("%d sent in %d attempts, want 20", sent, tries)
 		}
 	})
 }
