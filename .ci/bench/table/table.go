@@ -57,7 +57,7 @@ func (r Result) met() bool {
 	return r.Value >= r.Target
 }
 
-// String is the result for the table, with its target and whether it was met.
+// String returns the figure, its target, and whether it is met.
 func (r Result) String() string {
 	value := r.Name + " " + fmt.Sprintf(r.Format, r.Value)
 	if r.Target == 0 {
