@@ -8,6 +8,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sesv2 v1.79.9
 	github.com/jackc/pgx/v5 v5.13.0
 	github.com/sesguard/sesguard-go v0.0.0
+	github.com/sesguard/sesguard-go/sesguard/outbox/dbtest v0.0.0
 	github.com/wneessen/go-mail v0.8.1
 	modernc.org/sqlite v1.62.0
 )
@@ -45,3 +46,5 @@ require (
 )
 
 replace github.com/sesguard/sesguard-go => ../..
+
+replace github.com/sesguard/sesguard-go/sesguard/outbox/dbtest => ../../sesguard/outbox/dbtest

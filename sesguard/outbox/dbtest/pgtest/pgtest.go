@@ -21,6 +21,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // ErrNotInstalled says that PostgreSQL's programs are not on this machine.
@@ -75,6 +77,16 @@ func (s *Server) begin() error {
 	}
 	s.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
 	return s.Restart()
+}
+
+// PID is the process that is the parent of all the server's.
+func (s *Server) PID() (int, error) {
+	text, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strconv.Atoi(line)
 }
 
 // Crash ends the server as if it had been killed: it answers nobody any more and
