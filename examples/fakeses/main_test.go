@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	seserrors "github.com/sesguard/sesguard-go/errors"
@@ -302,23 +303,22 @@ func TestOnlyTheNewestMailsAreKept(t *testing.T) {
 
 // What gathers in the server is taken over although nobody looks at the page.
 func TestNothingGathersInTheServer(t *testing.T) {
-	r := newRig(t, "-keep", "2", "-outcome", "delivery")
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Go(func() { r.run(ctx) })
-	for i := range 20 {
-		if err := r.send(fmt.Sprintf("%sSubject: mail %d\n\nHello\n", head, i)); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "-keep", "2", "-outcome", "delivery")
+		go r.run(t.Context())
+		for i := range 20 {
+			if err := r.send(fmt.Sprintf("%sSubject: mail %d\n\nHello\n", head, i)); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for end := time.Now().Add(20 * time.Second); r.box.mailPage(1).Dropped < 18 || len(r.box.eventPage(1).Items) < 2*eventsPerMail || r.ses.AcceptedCount()+len(r.ses.Events.List()) > 0; {
-		if time.Now().After(end) {
-			t.Fatalf("%d mails and %d events gather in the server", r.ses.AcceptedCount(), len(r.ses.Events.List()))
+		time.Sleep(2 * time.Second)
+		if dropped, events := r.box.mailPage(1).Dropped, len(r.box.eventPage(1).Items); dropped < 18 || events < 2*eventsPerMail {
+			t.Errorf("%d mails dropped and %d events kept", dropped, events)
 		}
-		time.Sleep(time.Millisecond)
-	}
+		if n, events := r.ses.AcceptedCount(), len(r.ses.Events.List()); n+events > 0 {
+			t.Errorf("%d mails and %d events gather in the server", n, events)
+		}
+	})
 }
 
 func TestAMailThatIsNeverSentIsShownAsSuch(t *testing.T) {
@@ -339,15 +339,21 @@ func TestAMailThatIsNeverSentIsShownAsSuch(t *testing.T) {
 	}
 }
 
-// syncBuffer is a buffer that a program writes while a test reads.
+// syncBuffer is a buffer that a program writes while a test reads. Its changed
+// tells of each Write.
 type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	changed chan<- struct{}
 }
 
 func (b *syncBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	select {
+	case b.changed <- struct{}{}:
+	default: // told already
+	}
 	return b.b.Write(p)
 }
 
@@ -364,7 +370,8 @@ var anyPorts = []string{"-smtp", "127.0.0.1:0", "-smtps", "127.0.0.1:0", "-plain
 func started(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	var out, errOut syncBuffer
+	changed := make(chan struct{}, 1)
+	out, errOut := syncBuffer{changed: changed}, syncBuffer{changed: changed}
 	done := make(chan int)
 	go func() { done <- run(ctx, append(anyPorts, args...), &out, &errOut) }()
 	t.Cleanup(func() {
@@ -374,7 +381,7 @@ func started(t *testing.T, args ...string) string {
 		}
 	})
 	for !strings.HasSuffix(out.String(), "ready\n") {
-		time.Sleep(time.Millisecond)
+		<-changed
 		if errOut.String() != "" {
 			t.Fatal(errOut.String())
 		}
