@@ -54,7 +54,7 @@ type place struct{ driver, source string }
 
 func (p place) String() string { return p.driver }
 
-func (p place) isSQLite() bool { return p.driver == "sqlite" }
+func (p place) isSQLite() bool { return strings.HasPrefix(p.driver, "sqlite") }
 
 func (p place) open(t testing.TB) *sql.DB {
 	t.Helper()

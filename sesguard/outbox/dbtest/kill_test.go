@@ -392,6 +392,16 @@ func TestProofCanFail(t *testing.T) {
 			}
 		})
 	}
+	t.Run("synchronous=OFF", func(t *testing.T) {
+		random, found := rand.New(rand.NewPCG(*seed, 5)), verdict{}
+		for range 5 {
+			v := powerCut(t, random, true)
+			found.lost, found.doubled = found.lost+v.lost, found.doubled+v.doubled
+		}
+		if found.doubled == 0 {
+			t.Errorf("a power cut does nothing to an outbox that waits for no disk: %+v", found)
+		}
+	})
 	t.Run("a claim by in (… limit)", func(t *testing.T) {
 		p := postgresPlace(t, "pgx")
 		b, claim := loaded(t, p, 2000)

@@ -16,6 +16,7 @@ package pgtest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -38,6 +39,7 @@ type Server struct {
 	bin, dir string
 	port     int
 	settings []string
+	watch    io.Closer // ends what guard waits for
 }
 
 // Start makes a cluster in a temporary folder and starts its server, which
@@ -75,6 +77,9 @@ func (s *Server) begin() error {
 	if s.port, err = freePort(); err != nil {
 		return err
 	}
+	if err := s.guard(); err != nil {
+		return err
+	}
 	s.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
 	return s.Restart()
 }
@@ -87,6 +92,26 @@ func (s *Server) PID() (int, error) {
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	return strconv.Atoi(line)
+}
+
+// guard stops the server when this process has ended without Stop, as after a
+// panic or the time limit of go test: its end of the pipe closes then.
+func (s *Server) guard() error {
+	cmd := exec.Command("/bin/sh", "-c", `trap "" INT TERM; read line; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"`,
+		"sh", filepath.Join(s.bin, "pg_ctl"), s.dir)
+	if err := unprivileged(cmd); err != nil {
+		return err
+	}
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	s.watch = pipe
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go cmd.Wait()
+	return nil
 }
 
 // Crash ends the server as if it had been killed: it answers nobody any more and
@@ -110,7 +135,7 @@ func (s *Server) Stop() error {
 		return nil
 	}
 	err := s.end("fast")
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return errors.Join(err, os.RemoveAll(s.dir), s.watch.Close())
 }
 
 // end goes by the pid file, so it never meets another server.
