@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	stderrors "errors"
@@ -199,6 +200,12 @@ func storeError(e *seserrors.Error) string {
 		return ""
 	}
 	return string(data)
+}
+
+// storable is what PostgreSQL takes of a text that a transport has made up: one
+// that it refuses would keep the whole transaction from being written.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
 func loadError(text string) *seserrors.Error {

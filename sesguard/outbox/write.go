@@ -128,7 +128,7 @@ func (r *run) writeChanges(ctx context.Context, x querier, list []*change) (map[
 		if c.giveBack && c.mail.state == Sending {
 			back = 1
 		}
-		results = append(results, []any{c.mail.id, c.mail.claim, r.id, string(c.state), c.messageID, c.reason(), storeError(c.err), c.wait.Microseconds(), back})
+		results = append(results, []any{c.mail.id, c.mail.claim, r.id, string(c.state), storable(c.messageID), storable(c.reason()), storeError(c.err), c.wait.Microseconds(), back})
 	}
 	written := map[string]bool{}
 	note := func(rows *sql.Rows) error {

@@ -43,6 +43,28 @@ func TestMailsAreSentAndTheirContentIsErased(t *testing.T) {
 	})
 }
 
+// PostgreSQL takes no NUL in a text, and nothing that is not UTF-8.
+func TestWhatATransportMakesUpIsStored(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, p place) {
+		b := newBed(t, p, outbox.Options{})
+		ids := b.enqueueMany(2, nil)
+		stop := b.startWith(func(_ context.Context, m *sesguard.Mail) (*sesguard.Receipt, error) {
+			if m.TrackID() == ids[0] {
+				return &sesguard.Receipt{MessageID: "a\x00b\xffc"}, nil
+			}
+			return nil, &seserrors.Error{Class: seserrors.Rejected, Reason: "odd\x00\xff", Message: "words\x00\xff"}
+		})
+		b.until("both ended", func() bool { return b.stats().N(outbox.Sent)+b.stats().N(outbox.Failed) == 2 })
+		stop()
+		if r := b.get(ids[0]); r.MessageID != "abc" {
+			t.Errorf("the message id is %q", r.MessageID)
+		}
+		if r := b.get(ids[1]); r.Err == nil || r.Err.Class != seserrors.Rejected {
+			t.Errorf("the error is %v", r.Err)
+		}
+	})
+}
+
 // Between the attempts the process is another one each time.
 func TestTheScheduleGoesOnOverRestarts(t *testing.T) {
 	t.Parallel()
