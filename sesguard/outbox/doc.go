@@ -11,14 +11,16 @@
 //
 //   - I1. SES is asked for attempt n of a mail only after the commit of "sending,
 //     attempt n" by this process, a compare-and-set on the number of its claim.
-//     (TestKillLosesAndDoublesNothing, TestTwoRunsOnOneMailAreHarmless, TestProofCanFail)
+//     (TestKillLosesAndDoublesNothing, TestCommitsWithoutAnswerLoseAndDoubleNothing,
+//     TestTwoRunsOnOneMailAreHarmless, TestProofCanFail)
 //   - I2. "Sending" is left only by the result of that attempt, by the loss of its
 //     process, which makes it "in doubt", or by its own living process that knows
 //     that it has not asked SES. Never by time alone while the process is alive.
-//     (TestAuditGivesBackWhatNobodyWorksOn, TestLateResultSettlesTheDoubt)
+//     (TestAuditGivesBackWhatNobodyWorksOn, TestAProcessDoesNotSweepItself,
+//     TestLateResultSettlesTheDoubt)
 //   - I3. Attempt n+1 begins only when the durable result of attempt n says that
 //     SES has not accepted, or a person, the policy, or the witnesses below said
-//     so. (TestSettleTable, TestResolve)
+//     so. (TestSettleTable, TestResolve, TestACopySendsNothingTwice)
 //
 // So a mail is accepted at most once, and is never lost: only sent, failed,
 // expired and canceled end it, each with its reason in the record, and in doubt
