@@ -11,10 +11,10 @@ type pairRule struct {
 	reason      seserrors.Reason
 }
 
-// pairRules are asked in order, where no phrase gave a meaning. They know no receiver's sentences but the words that sentences are made of, and so
-// they read replies that nobody has seen before. A rule that would suppress an
-// address counts only in a permanent reply without any of senders and
-// notRecipient.
+// pairRules are asked in order, where no phrase gave a meaning. They know no
+// receiver's sentences but the words that sentences are made of, and so they read
+// replies that nobody has seen before. A rule that would suppress an address counts
+// only in a permanent reply without any of senders and notRecipient.
 var pairRules = []pairRule{
 	{about: someLimit, reason: seserrors.ReceiverBusy},
 	{about: sendingDomain, says: unwanted, reason: seserrors.SendingDomainBlocked},
