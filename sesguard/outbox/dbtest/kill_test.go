@@ -383,7 +383,7 @@ func TestProofCanFail(t *testing.T) {
 			f := newFarm(t, sqlitePlace(t))
 			f.job.Fault = fault
 			doubled := 0
-			for try := 0; try < 5 && doubled == 0; try++ {
+			for try := 0; try < 20 && doubled == 0; try++ {
 				doubled += f.judge(f.chaos(*killMails, *kills, 1)).doubled
 				f.terminate()
 			}
@@ -394,12 +394,12 @@ func TestProofCanFail(t *testing.T) {
 	}
 	t.Run("synchronous=OFF", func(t *testing.T) {
 		random, found := rand.New(rand.NewPCG(*seed, 5)), verdict{}
-		for range 5 {
+		for try := 0; try < 100 && (found.lost == 0 || found.doubled == 0); try++ {
 			v := powerCut(t, random, true)
 			found.lost, found.doubled = found.lost+v.lost, found.doubled+v.doubled
 		}
-		if found.doubled == 0 {
-			t.Errorf("a power cut does nothing to an outbox that waits for no disk: %+v", found)
+		if found.lost == 0 || found.doubled == 0 {
+			t.Errorf("power cuts do too little to an outbox that waits for no disk: %+v", found)
 		}
 	})
 	t.Run("a claim by in (… limit)", func(t *testing.T) {
