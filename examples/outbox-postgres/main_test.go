@@ -21,21 +21,10 @@ import (
 
 // address is that of a server on which the test makes a database of its own;
 // empty: there is none.
-var address = os.Getenv("SESGUARD_POSTGRES")
+var address string
 
 func TestMain(m *testing.M) {
-	var server *pgtest.Server
-	if address == "" {
-		var err error
-		if server, err = pgtest.Start(); err != nil {
-			fmt.Println("not tested:", err)
-		} else {
-			address = server.URL
-		}
-	}
-	code := m.Run()
-	server.Stop()
-	os.Exit(code)
+	os.Exit(pgtest.Main(m, &address))
 }
 
 func TestOrdersAreMailedAndSeen(t *testing.T) {

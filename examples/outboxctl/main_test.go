@@ -22,22 +22,11 @@ import (
 
 // postgres is a server on which the tests make a database of their own; empty:
 // there is none.
-var postgres = os.Getenv("SESGUARD_POSTGRES")
+var postgres string
 
 func TestMain(m *testing.M) {
 	os.Unsetenv("DATABASE_URL") // that of the person who runs the tests
-	var server *pgtest.Server
-	if postgres == "" {
-		var err error
-		if server, err = pgtest.Start(); err != nil {
-			fmt.Println("without PostgreSQL:", err)
-		} else {
-			postgres = server.URL
-		}
-	}
-	code := m.Run()
-	server.Stop()
-	os.Exit(code)
+	os.Exit(pgtest.Main(m, &postgres))
 }
 
 func TestAPersonSeesAndDecides(t *testing.T) {

@@ -40,7 +40,7 @@ const (
 )
 
 // postgres is a server of the tests' own; empty: there is none.
-var postgres = os.Getenv("SESGUARD_POSTGRES")
+var postgres string
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(jobVariable); text != "" {
@@ -49,18 +49,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(1)
 	}
-	var server *pgtest.Server
-	if postgres == "" {
-		var err error
-		if server, err = pgtest.Start(); err != nil {
-			fmt.Println("without PostgreSQL:", err)
-		} else {
-			postgres = server.URL
-		}
-	}
-	code := m.Run()
-	server.Stop()
-	os.Exit(code)
+	os.Exit(pgtest.Main(m, &postgres))
 }
 
 func TestEachAnswerOfSESHasItsEnd(t *testing.T) {

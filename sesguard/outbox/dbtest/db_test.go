@@ -21,7 +21,7 @@ import (
 )
 
 // postgresURL names a server on which databases may be created; empty: none.
-var postgresURL = os.Getenv("SESGUARD_POSTGRES")
+var postgresURL string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -32,21 +32,7 @@ func TestMain(m *testing.M) {
 	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
 		p.Value.Set("8")
 	}
-	var server *pgtest.Server
-	var why error
-	if postgresURL == "" {
-		if server, why = pgtest.Start("fsync=off"); why == nil {
-			postgresURL = server.URL
-		}
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Println(err)
-	}
-	if why != nil {
-		fmt.Println("PostgreSQL was not tested, SESGUARD_POSTGRES names no other:", why)
-	}
-	os.Exit(code)
+	os.Exit(pgtest.Main(m, &postgresURL, "fsync=off"))
 }
 
 // A place is a new database and how to open it again, from another process too.

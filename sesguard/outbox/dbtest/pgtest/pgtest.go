@@ -2,15 +2,9 @@
 // port, with its data in a temporary folder. It needs PostgreSQL's programs,
 // which the package postgresql of Debian installs, and links no driver.
 //
-//	func TestMain(m *testing.M) {
-//		server, err := pgtest.Start()
-//		if err != nil {
-//			… // the tests that need it skip
-//		}
-//		code := m.Run()
-//		server.Stop()
-//		os.Exit(code)
-//	}
+//	var postgres string
+//
+//	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m, &postgres)) }
 package pgtest
 
 import (
@@ -24,10 +18,33 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 )
 
 // ErrNotInstalled says that PostgreSQL's programs are not on this machine.
 var ErrNotInstalled = errors.New("pgtest: PostgreSQL's initdb is not here")
+
+// Main runs the tests of m beside a server, sets url to its address first, as
+// [Server].URL is, and returns the exit code. The server is the one that the
+// variable SESGUARD_POSTGRES of the environment names, and else one that Start
+// starts with settings. Where there is none, url stays empty, and Main says why
+// when the tests are over.
+func Main(m *testing.M, url *string, settings ...string) (code int) {
+	if *url = os.Getenv("SESGUARD_POSTGRES"); *url != "" {
+		return m.Run()
+	}
+	server, err := Start(settings...)
+	if err != nil {
+		defer fmt.Println("PostgreSQL was not tested, SESGUARD_POSTGRES names no other:", err)
+		return m.Run()
+	}
+	*url = server.URL
+	code = m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Println(err)
+	}
+	return code
+}
 
 // A Server is a PostgreSQL server of its own. Its methods belong to one
 // goroutine at a time. Create it with [Start].
@@ -128,12 +145,8 @@ func (s *Server) Restart() error {
 	return s.run("pg_ctl", "-D", s.data(), "-w", "-l", filepath.Join(s.dir, "log"), "-o", options, "start")
 }
 
-// Stop ends the server and deletes its data. The server of nil is stopped
-// already.
+// Stop ends the server and deletes its data.
 func (s *Server) Stop() error {
-	if s == nil {
-		return nil
-	}
 	err := s.end("fast")
 	return errors.Join(err, os.RemoveAll(s.dir), s.watch.Close())
 }
