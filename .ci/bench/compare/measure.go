@@ -41,7 +41,6 @@ type running struct {
 	contender
 	workers int
 	send    func(int) error
-	close   func()
 	samples []sample
 }
 
